@@ -1,0 +1,267 @@
+//! A row of `entry`: how it becomes an [`Entry`], and the checksum that says whether it is what was written.
+//!
+//! Invariant: nothing of a row is believed before its checksum over space, key, version, value, object and
+//! expiry was verified. A row that fails is absent: the value is computed again, and a warning
+//! says so. Labels are not covered, they only find.
+
+use afresh_core::{
+    Entry, Key, Labels, ObjectId, ObjectRef, Space, Status, Tag, Timestamp, Value, Version,
+};
+use bytes::Bytes;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
+
+use crate::database::{Database, Reader};
+use crate::error::Outcome;
+use crate::object;
+
+macro_rules! columns {
+    () => {
+        "e.id, e.version, e.checksum, e.value, e.object, e.length, e.function, \
+         e.status, e.grouped, e.tagged, e.time, e.used, e.expires"
+    };
+}
+
+/// The columns that [`Row::decode`] reads, in its order.
+pub(crate) const COLUMNS: &str = columns!();
+
+const GET: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", o.form, o.data FROM entry e LEFT JOIN object o ON o.digest = e.object \
+     WHERE e.space = ?1 AND e.key = ?2"
+);
+
+const FIND: &str =
+    concat!("SELECT ", columns!(), " FROM entry e WHERE e.space = ?1 AND e.key = ?2");
+
+/// The number of [`COLUMNS`].
+pub(crate) const WIDTH: usize = 13;
+
+/// A row whose checksum held.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) id: i64,
+    pub(crate) version: i64,
+    pub(crate) value: Value,
+    pub(crate) object: Option<ObjectRef>,
+    pub(crate) function: Option<i64>,
+    pub(crate) status: Option<Status>,
+    pub(crate) group: Option<u64>,
+    pub(crate) tagged: bool,
+    pub(crate) time: Timestamp,
+    pub(crate) used: Timestamp,
+    pub(crate) end: Option<Timestamp>,
+}
+
+/// Versions and lengths are counted from zero and stay below 2^63.
+pub(crate) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// The inverse of [`unsigned`].
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Sixty-four bits over what must not change unnoticed.
+pub(crate) fn checksum(
+    key: &Key,
+    version: i64,
+    value: &Value,
+    object: Option<&ObjectRef>,
+    end: Option<Timestamp>,
+) -> i64 {
+    let mut hasher = blake3::Hasher::new();
+    let lengths = |len: usize| signed(u64::try_from(len).unwrap_or(u64::MAX)).to_le_bytes();
+    hasher.update(&[key.space().number()]);
+    hasher.update(&lengths(key.bytes().len()));
+    hasher.update(key.bytes());
+    hasher.update(&version.to_le_bytes());
+    match value {
+        Value::Record(bytes) => {
+            hasher.update(&[0]);
+            hasher.update(&lengths(bytes.len()));
+            hasher.update(bytes);
+        }
+        Value::Count(count) => {
+            hasher.update(&[1]);
+            hasher.update(&count.to_le_bytes());
+        }
+    }
+    if let Some(object) = object {
+        hasher.update(&[1]);
+        hasher.update(object.id.as_bytes());
+        hasher.update(&object.len.to_le_bytes());
+    }
+    if let Some(end) = end {
+        hasher.update(&[2]);
+        hasher.update(&end.as_millis().to_le_bytes());
+    }
+    let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+    i64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+impl Row {
+    /// The row, or `None` (and a warning) where it is damaged.
+    pub(crate) fn decode(key: &Key, row: &SqlRow<'_>) -> Outcome<Option<Self>> {
+        let decoded = Self::parts(row)?;
+        let decoded = decoded.filter(|(stored, row)| {
+            *stored == checksum(key, row.version, &row.value, row.object.as_ref(), row.end)
+        });
+        if decoded.is_none() {
+            tracing::warn!(?key, "a damaged entry counts as absent");
+        }
+        Ok(decoded.map(|(_, row)| row))
+    }
+
+    fn parts(row: &SqlRow<'_>) -> Outcome<Option<(i64, Self)>> {
+        let number = |column| match row.get_ref(column) {
+            Ok(ValueRef::Integer(number)) => Some(number),
+            _ => None,
+        };
+        let value = match row.get_ref(3)? {
+            ValueRef::Blob(bytes) => Value::Record(Bytes::copy_from_slice(bytes)),
+            ValueRef::Integer(count) => Value::Count(count),
+            _ => return Ok(None),
+        };
+        let object = match (row.get_ref(4)?, number(5)) {
+            (ValueRef::Blob(id), Some(len)) => match ObjectId::from_slice(id) {
+                Some(id) => Some(ObjectRef { id, len: unsigned(len) }),
+                None => return Ok(None),
+            },
+            (ValueRef::Null, _) => None,
+            _ => return Ok(None),
+        };
+        let (Some(id), Some(version), Some(stored)) = (number(0), number(1), number(2)) else {
+            return Ok(None);
+        };
+        let status = number(7).and_then(|n| u8::try_from(n).ok()).and_then(Status::from_number);
+        let moment = |column| number(column).map(Timestamp::from_millis);
+        Ok(Some((
+            stored,
+            Self {
+                id,
+                version,
+                value,
+                object,
+                function: number(6),
+                status,
+                group: number(8).map(i64::cast_unsigned),
+                tagged: number(9).is_some(),
+                time: moment(10).unwrap_or_default(),
+                used: moment(11).unwrap_or_default(),
+                end: moment(12),
+            },
+        )))
+    }
+
+    pub(crate) fn lives(&self, now: Timestamp) -> bool {
+        self.end.is_none_or(|end| end > now)
+    }
+
+    /// The entry that a caller sees. Fetches tags and labels that are not at hand.
+    pub(crate) fn entry(
+        self,
+        database: &Database,
+        conn: &Connection,
+        attached: Option<Bytes>,
+        now: Timestamp,
+    ) -> Outcome<Entry> {
+        let function = match self.function {
+            Some(number) => database.labels.text(conn, number)?.map(|text| text.to_string()),
+            None => None,
+        };
+        let tags = if self.tagged { tags(database, conn, self.id)? } else { Vec::new() };
+        Ok(Entry {
+            version: Version(unsigned(self.version)),
+            value: self.value,
+            object: self.object,
+            attached,
+            labels: Labels {
+                function,
+                status: self.status,
+                tags,
+                group: self.group,
+                time: Some(self.time),
+            },
+            used: self.used,
+            ttl: self.end.map(|end| end.since(now)),
+        })
+    }
+}
+
+fn tags(database: &Database, conn: &Connection, entry: i64) -> Outcome<Vec<Tag>> {
+    let mut statement = conn.prepare_cached("SELECT key, value FROM tag WHERE entry = ?1")?;
+    let mut rows = statement.query([entry])?;
+    let mut tags = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Some(key) = database.labels.text(conn, row.get(0)?)? {
+            let value = match row.get_ref(1)? {
+                ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+                _ => None,
+            };
+            tags.push(Tag { key: key.to_string(), value });
+        }
+    }
+    tags.sort();
+    Ok(tags)
+}
+
+/// The entries under `keys`, all of one moment.
+pub(crate) fn get(
+    database: &Database,
+    reader: &mut Reader,
+    keys: &[Key],
+) -> Outcome<Vec<Option<Entry>>> {
+    // A lone statement is a snapshot by itself.
+    let several = keys.len() > 1;
+    if several {
+        reader.conn.execute_batch("BEGIN")?;
+    }
+    let now = database.now();
+    let found = keys.iter().map(|key| one(database, reader, key, now)).collect();
+    if several {
+        reader.conn.execute_batch("COMMIT")?;
+    }
+    found
+}
+
+fn one(
+    database: &Database,
+    reader: &mut Reader,
+    key: &Key,
+    now: Timestamp,
+) -> Outcome<Option<Entry>> {
+    let Reader { conn, unzip } = reader;
+    let mut statement = conn.prepare_cached(GET)?;
+    let mut rows = statement.query(params![key.space().number(), key.bytes().as_ref()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let Some(found) = Row::decode(key, row)?.filter(|row| row.lives(now)) else { return Ok(None) };
+    let attached = match (&found.object, row.get_ref(WIDTH)?, row.get_ref(WIDTH + 1)?) {
+        (Some(object), ValueRef::Integer(form), ValueRef::Blob(data)) => {
+            object::unpack(unzip, form, data, object.len)
+        }
+        _ => None,
+    };
+    found.entry(database, conn, attached, now).map(Some)
+}
+
+/// The row under a key within a transaction, expired or not. The number is there even if the row is damaged.
+pub(crate) fn find(conn: &Connection, key: &Key) -> Outcome<Option<(i64, Option<Row>)>> {
+    let mut statement = conn.prepare_cached(FIND)?;
+    let found = statement
+        .query_row(params![key.space().number(), key.bytes().as_ref()], |row| {
+            Ok((row.get(0)?, Row::decode(key, row)))
+        })
+        .optional()?;
+    match found {
+        Some((id, row)) => Ok(Some((id, row?))),
+        None => Ok(None),
+    }
+}
+
+/// The space with this number in a row.
+pub(crate) fn space(number: i64) -> Option<Space> {
+    u8::try_from(number).ok().and_then(Space::from_number)
+}

@@ -1,0 +1,37 @@
+//! The embedded default: entries and small objects in one SQLite file, large objects as files beside it.
+//!
+//! Any number of processes of one machine share a folder. Readers never wait for writers, writers wait for
+//! each other in microseconds, and what one process wrote the next one sees.
+//!
+//! | to … | see |
+//! |---|---|
+//! | open a store | [`SqliteStore::open`], [`SqliteOptions`] |
+//! | know what is on disk | `docs/format-store-sqlite.md` |
+//! | follow an operation | `slot` (may it run?) → `database` (which connection?) → `entry`, `change`, `object`, `inventory`, `scan` |
+//! | see why writers don't stall | `checkpoint` |
+//! | see what happens to a damaged or removed store | `slot`, `folder` |
+//!
+//! Invariants: a committed entry refers to objects that are there; stored bytes are checked before
+//! they are handed out as an object; nothing is deleted because it is damaged, it is set aside.
+
+mod change;
+mod checkpoint;
+mod config;
+mod connect;
+mod database;
+mod entry;
+mod error;
+mod file;
+mod folder;
+mod inventory;
+mod label;
+mod meta;
+mod object;
+mod scan;
+mod schema;
+mod slot;
+mod stage;
+mod store;
+
+pub use config::{Clock, SqliteOptions, Sync};
+pub use store::SqliteStore;

@@ -1,0 +1,185 @@
+//! Whether an operation may run, and on which database: open, closed for now, or suspended.
+//!
+//! Operations run side by side; opening, closing and setting aside happen between them. The database is
+//! opened when it is needed, and again when the file has been removed or replaced, or was damaged and has
+//! been set aside.
+//!
+//! Invariant: between `suspend` and `resume` no connection of this store is open and none is opened.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
+
+use afresh_core::Result;
+
+use crate::config::SqliteOptions;
+use crate::database::Database;
+use crate::error::{Fault, Outcome};
+use crate::folder::{Folder, Identity};
+
+/// How often an operation is begun again because its database was replaced under it.
+const TRIES: usize = 4;
+
+/// The place where the database is, when it is open.
+pub(crate) struct Slot {
+    folder: Arc<Folder>,
+    options: SqliteOptions,
+    address: String,
+    open: RwLock<Option<Database>>,
+    /// How many have suspended and not resumed.
+    suspended: Mutex<usize>,
+    resumed: Condvar,
+    notices: Mutex<Vec<String>>,
+}
+
+impl Slot {
+    pub(crate) fn new(folder: Arc<Folder>, options: SqliteOptions, address: String) -> Self {
+        Self {
+            folder,
+            options,
+            address,
+            open: RwLock::default(),
+            suspended: Mutex::default(),
+            resumed: Condvar::new(),
+            notices: Mutex::default(),
+        }
+    }
+
+    /// Opens the database if it is not.
+    pub(crate) fn ensure(&self) -> Result<()> {
+        self.run("open", |_| Ok(()))
+    }
+
+    /// Runs `work` on the open database; again from the beginning if that turned out to be replaced.
+    pub(crate) fn run<T>(
+        &self,
+        op: &'static str,
+        work: impl Fn(&Database) -> Outcome<T>,
+    ) -> Result<T> {
+        let mut last = Fault::Replaced;
+        let started = Instant::now();
+        let mut tries = 0;
+        while tries < TRIES {
+            let (fault, identity) = match self.enter() {
+                Ok(guard) => {
+                    let Some(database) = guard.as_ref() else { continue };
+                    match work(database) {
+                        Ok(answer) => return Ok(answer),
+                        Err(fault) => (fault, database.identity()),
+                    }
+                }
+                Err(fault) => return Err(fault.explain(op, &self.address)),
+            };
+            match fault {
+                Fault::Replaced => {
+                    self.close(identity);
+                    tries += 1;
+                }
+                Fault::Again => tries += 1,
+                // The busy handler is not asked where SQLite fears a deadlock.
+                fault if fault.is_busy() && started.elapsed() < self.options.patience => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                fault if fault.is_damage() => {
+                    self.set_aside(identity);
+                    return Err(fault.explain(op, &self.address));
+                }
+                fault => {
+                    // A folder that was removed shows as any kind of error; the next operation begins anew.
+                    if self.folder.identity() != identity {
+                        self.close(identity);
+                    }
+                    return Err(fault.explain(op, &self.address));
+                }
+            }
+            last = Fault::Replaced;
+        }
+        Err(last.explain(op, &self.address))
+    }
+
+    /// Waits while suspended, then makes sure that the database is open.
+    fn enter(&self) -> Outcome<RwLockReadGuard<'_, Option<Database>>> {
+        loop {
+            let guard = self.open.read().unwrap_or_else(PoisonError::into_inner);
+            if guard.is_some() {
+                return Ok(guard);
+            }
+            drop(guard);
+            let mut suspended = self.suspended.lock().unwrap_or_else(PoisonError::into_inner);
+            while *suspended > 0 {
+                suspended = self.resumed.wait(suspended).unwrap_or_else(PoisonError::into_inner);
+            }
+            // Still under the lock, so that nobody suspends between the look and the opening.
+            let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+            if open.is_none() {
+                *open = Some(self.open()?);
+            }
+        }
+    }
+
+    fn open(&self) -> Outcome<Database> {
+        let writable = self.folder.prepare()?;
+        let opening = self.folder.opening(true, self.options.patience)?;
+        let writable = writable && opening.is_some();
+        let open = || Database::open(self.folder.clone(), self.options.clone(), writable);
+        match open() {
+            Err(fault) if fault.is_damage() && writable => {
+                self.note_aside(self.folder.set_aside(None)?);
+                open()
+            }
+            other => other,
+        }
+    }
+
+    fn note_aside(&self, target: Option<std::path::PathBuf>) {
+        let Some(target) = target else { return };
+        let text = format!(
+            "the database of {} was damaged; it was set aside as `{}` and a new one was begun",
+            self.address,
+            target.display()
+        );
+        tracing::warn!("{text}");
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    }
+
+    /// Closes the database, if it is still that one.
+    fn close(&self, identity: Option<Identity>) {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if open.as_ref().is_some_and(|database| database.identity() == identity) {
+            *open = None;
+        }
+    }
+
+    /// Closes a damaged database and sets it aside, unless another thread or process has.
+    fn set_aside(&self, identity: Option<Identity>) {
+        self.close(identity);
+        let done =
+            self.folder.opening(true, self.options.patience).and_then(|opening| match opening {
+                Some(_held) => self.folder.set_aside(identity),
+                None => Ok(None),
+            });
+        match done {
+            Ok(target) => self.note_aside(target),
+            Err(fault) => tracing::warn!(?fault, "a damaged database could not be set aside"),
+        }
+    }
+
+    /// What front ends should tell the user, since last asked.
+    pub(crate) fn notices(&self) -> Vec<String> {
+        std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits for running operations and closes everything.
+    pub(crate) fn suspend(&self) {
+        let mut suspended = self.suspended.lock().unwrap_or_else(PoisonError::into_inner);
+        *suspended += 1;
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Lets operations go on.
+    pub(crate) fn resume(&self) {
+        let mut suspended = self.suspended.lock().unwrap_or_else(PoisonError::into_inner);
+        *suspended = suspended.saturating_sub(1);
+        drop(suspended);
+        self.resumed.notify_all();
+    }
+}
