@@ -1,0 +1,70 @@
+//! Which answers were used, and how often: gathered in memory, written in batches, lossy.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use afresh_core::{Fingerprint, Key, Op};
+
+/// Counter of hits over the store's life.
+pub(crate) const HITS: &str = "hits";
+/// Counter of microseconds of computation that hits made unnecessary.
+pub(crate) const SAVED_US: &str = "saved-us";
+/// Counter of failed commits.
+pub(crate) const FAILED: &str = "failed";
+
+const MANY: usize = 512;
+const OLD: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Default)]
+pub(crate) struct Access {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    used: HashMap<Fingerprint, Instant>,
+    hits: i64,
+    saved_us: i64,
+    since: Option<Instant>,
+}
+
+impl Access {
+    pub(crate) fn hit(&self, fingerprint: &Fingerprint, took_us: u64) {
+        let now = Instant::now();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.used.insert(*fingerprint, now);
+        state.hits += 1;
+        state.saved_us = state.saved_us.saturating_add(i64::try_from(took_us).unwrap_or(i64::MAX));
+        state.since.get_or_insert(now);
+    }
+
+    /// The changes to write now, along with something else: none unless there are many or they are old.
+    pub(crate) fn due(&self) -> Vec<Op> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let due =
+            state.used.len() >= MANY || state.since.is_some_and(|since| since.elapsed() > OLD);
+        drop(state);
+        if due { self.drain() } else { Vec::new() }
+    }
+
+    /// All changes to write.
+    pub(crate) fn drain(&self) -> Vec<Op> {
+        let state = mem::take(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut ops: Vec<Op> = state
+            .used
+            .iter()
+            .map(|(fingerprint, when)| Op::Touch {
+                key: Key::head(fingerprint),
+                ago: when.elapsed(),
+            })
+            .collect();
+        for (name, by) in [(HITS, state.hits), (SAVED_US, state.saved_us)] {
+            if by != 0 {
+                ops.push(Op::Add { key: Key::count(name), by, ttl: None });
+            }
+        }
+        ops
+    }
+}

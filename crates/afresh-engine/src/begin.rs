@@ -1,0 +1,295 @@
+//! Beginning a call: a hit, the right to run, or somebody else who runs.
+//!
+//! Invariant: a hit is declared only with its bytes at hand, their digest checked and (with a secret) their
+//! signature verified. Anything damaged or dangling is a miss with a warning.
+
+use afresh_core::{
+    Applied, Batch, Bytes, CommitId, Entry, Fingerprint, Head, Key, Kind, ObjectId, ObjectRef, Op,
+    Result, Version, When,
+};
+
+use crate::busy::{Busy, Owner};
+use crate::engine::Engine;
+use crate::flight::{Flight, Joined};
+use crate::hostlock::HostLock;
+use crate::policy::{Policy, Verdict, judge};
+use crate::sign::Claim;
+use crate::ticket::Ticket;
+
+/// The counter whose version changes whenever answers are taken back.
+pub(crate) const EPOCH: &str = "epoch";
+
+/// The counter whose version changes whenever objects are about to be collected.
+pub(crate) const SWEEP: &str = "sweep";
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    /// Who made it, when, through which codec.
+    pub head: Head,
+    /// Its name and length.
+    pub object: ObjectRef,
+    /// Its bytes, verified.
+    pub bytes: Bytes,
+}
+
+impl Hit {
+    /// The execution that made it.
+    pub fn commit(&self) -> CommitId {
+        self.head.commit
+    }
+}
+
+/// What beginning a call came to.
+#[derive(Debug)]
+pub enum Begun {
+    /// The answer.
+    Hit(Hit),
+    /// Run the function, then end the ticket.
+    Run(Ticket),
+    /// Somebody else runs it.
+    Busy(Busy),
+}
+
+/// What a look at the store found.
+#[derive(Default)]
+struct Seen {
+    hit: Option<Hit>,
+    parent: Option<CommitId>,
+    /// The head led nowhere and was removed.
+    withdrawn: bool,
+}
+
+/// What must still be so when an answer is published.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Basis {
+    /// The head that was there.
+    pub(crate) head: Option<Version>,
+    /// The commit it named.
+    pub(crate) parent: Option<CommitId>,
+    /// No answer was taken back since.
+    pub(crate) epoch: Option<Version>,
+    /// No object was collected since.
+    pub(crate) sweep: Option<Version>,
+}
+
+impl Engine {
+    /// The answer for `fingerprint`, if there is a fresh one. Never waits, never takes a lease.
+    ///
+    /// # Errors
+    /// Whatever keeps the store from answering. Damage is not an error but a miss.
+    pub async fn lookup(&self, fingerprint: &Fingerprint, policy: &Policy) -> Result<Option<Hit>> {
+        let found = self.store().get(&[Key::head(fingerprint)]).await?;
+        Ok(self.see(fingerprint, policy, found.into_iter().next().flatten()).await?.hit)
+    }
+
+    /// Begins a call.
+    ///
+    /// # Errors
+    /// Whatever keeps the store from answering; the caller should compute without it.
+    pub async fn begin(&self, fingerprint: &Fingerprint, policy: &Policy) -> Result<Begun> {
+        match self.lookup(fingerprint, policy).await? {
+            Some(hit) => Ok(Begun::Hit(hit)),
+            None => self.join(fingerprint, policy).await,
+        }
+    }
+
+    /// Begins a call for which [`lookup`](Self::lookup) has just found nothing.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub async fn join(&self, fingerprint: &Fingerprint, policy: &Policy) -> Result<Begun> {
+        match self.inner.flights.join(fingerprint) {
+            Joined::Follow(landed) => {
+                Ok(Begun::Busy(Busy { fingerprint: *fingerprint, owner: Owner::Here(landed) }))
+            }
+            Joined::Lead(flight) => self.lead(fingerprint, policy, flight).await,
+        }
+    }
+
+    /// Begins again after waiting.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub async fn resume(&self, busy: Busy, policy: &Policy) -> Result<Begun> {
+        match busy.owner {
+            Owner::Here(_) => self.begin(&busy.fingerprint, policy).await,
+            Owner::Elsewhere { wait, flight } => {
+                let lock = wait.take();
+                self.run(&busy.fingerprint, policy, flight, lock).await
+            }
+        }
+    }
+
+    /// A ticket whatever the store holds and whoever else runs: for calls that are forced, not cached, or tired of
+    /// waiting. Its answer is published only if it is not older than what is there by then.
+    ///
+    /// # Errors
+    /// Whatever keeps the store from answering.
+    pub async fn start(&self, fingerprint: &Fingerprint) -> Result<Ticket> {
+        let (head, mut basis) = self.basis(fingerprint).await?;
+        basis.parent =
+            head.and_then(|entry| Head::decode(entry.record()?).ok()).map(|head| head.commit);
+        Ok(Ticket::new(self, *fingerprint, basis, None, None))
+    }
+
+    async fn lead(
+        &self,
+        fingerprint: &Fingerprint,
+        policy: &Policy,
+        flight: Flight,
+    ) -> Result<Begun> {
+        let Some(locks) = &self.inner.locks else {
+            return self.run(fingerprint, policy, flight, None).await;
+        };
+        match locks.try_lock(fingerprint) {
+            Ok(Some(lock)) => self.run(fingerprint, policy, flight, Some(lock)).await,
+            Ok(None) => Ok(Begun::Busy(Busy {
+                fingerprint: *fingerprint,
+                owner: Owner::Elsewhere { wait: locks.wait(fingerprint), flight },
+            })),
+            Err(error) => {
+                use std::io::ErrorKind::{
+                    NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull,
+                };
+                // Where the folder is gone, full or not to be written, the store says so itself.
+                if !matches!(
+                    error.kind(),
+                    NotFound | PermissionDenied | ReadOnlyFilesystem | StorageFull
+                ) {
+                    tracing::warn!(
+                        "the lock file cannot be used ({error}); other processes may run the same call at the same time"
+                    );
+                }
+                self.run(fingerprint, policy, flight, None).await
+            }
+        }
+    }
+
+    /// With the lease in hand: whoever held it before may have answered meanwhile.
+    async fn run(
+        &self,
+        fingerprint: &Fingerprint,
+        policy: &Policy,
+        flight: Flight,
+        lock: Option<HostLock>,
+    ) -> Result<Begun> {
+        let (hit, basis) = self.look(fingerprint, policy).await?;
+        Ok(match hit {
+            Some(hit) => Begun::Hit(hit),
+            None => Begun::Run(Ticket::new(self, *fingerprint, basis, Some(flight), lock)),
+        })
+    }
+
+    async fn look(
+        &self,
+        fingerprint: &Fingerprint,
+        policy: &Policy,
+    ) -> Result<(Option<Hit>, Basis)> {
+        let (head, mut basis) = self.basis(fingerprint).await?;
+        let seen = self.see(fingerprint, policy, head).await?;
+        basis.parent = seen.parent;
+        if seen.withdrawn {
+            basis.head = None;
+        }
+        Ok((seen.hit, basis))
+    }
+
+    /// What is there now, unjudged.
+    async fn basis(&self, fingerprint: &Fingerprint) -> Result<(Option<Entry>, Basis)> {
+        let keys = [Key::head(fingerprint), Key::count(EPOCH), Key::count(SWEEP)];
+        let mut found = self.store().get(&keys).await?.into_iter();
+        let head = found.next().flatten();
+        let epoch = found.next().flatten().map(|entry| entry.version);
+        let sweep = found.next().flatten().map(|entry| entry.version);
+        let version = head.as_ref().map(|entry| entry.version);
+        Ok((head, Basis { head: version, parent: None, epoch, sweep }))
+    }
+
+    async fn see(
+        &self,
+        fingerprint: &Fingerprint,
+        policy: &Policy,
+        entry: Option<Entry>,
+    ) -> Result<Seen> {
+        let Some(entry) = entry else {
+            return Ok(Seen::default());
+        };
+        let mut seen = Seen::default();
+        let Some(record) = entry.record() else { return Ok(seen) };
+        let mut head = match Head::decode(record) {
+            Ok(head) => head,
+            Err(error) => {
+                tracing::warn!("a stored answer cannot be read and is computed again: {error}");
+                return Ok(seen);
+            }
+        };
+        seen.parent = Some(head.commit);
+        if judge(Some(&head), policy, self.now()) != Verdict::Fresh {
+            return Ok(seen);
+        }
+        let claim = Claim {
+            fingerprint,
+            codec: &head.codec,
+            output: &head.object.id,
+            value: head.value.as_ref(),
+        };
+        if let Some(secret) = &self.inner.secret
+            && !secret.verifies(head.signature.as_ref(), &claim)
+        {
+            tracing::warn!(
+                "a stored answer is not signed with our secret and is computed again (commit {})",
+                head.commit.short()
+            );
+            return Ok(seen);
+        }
+        let at_hand = head.inline.take().map(Bytes::from).or(entry.attached);
+        if let Some(bytes) = self.bytes(&head.object.id, at_hand).await? {
+            self.inner.access.hit(fingerprint, head.took_us);
+            seen.hit = Some(Hit { object: head.object, head, bytes });
+        } else {
+            seen.withdrawn = self.withdraw(fingerprint, entry.version).await;
+        }
+        Ok(seen)
+    }
+
+    /// Takes back an answer that leads nowhere, so that nobody stumbles over it again. Whether it is gone.
+    async fn withdraw(&self, fingerprint: &Fingerprint, version: Version) -> bool {
+        let delete = Op::Delete { key: Key::head(fingerprint), when: When::Is(version) };
+        let applied = self.store().apply(Batch { objects: Vec::new(), ops: vec![delete] }).await;
+        matches!(applied, Ok(Applied::All(_)))
+    }
+
+    /// The verified bytes of an object; `None`, with a warning, where it is damaged or gone.
+    pub(crate) async fn bytes(
+        &self,
+        id: &ObjectId,
+        attached: Option<Bytes>,
+    ) -> Result<Option<Bytes>> {
+        let read = match attached {
+            Some(bytes) if ObjectId::of(&bytes) == *id => return Ok(Some(bytes)),
+            Some(_) => None,
+            None => match self.store().read(id).await {
+                Ok(Some(bytes)) => return Ok(Some(bytes)),
+                Ok(None) => {
+                    tracing::warn!(
+                        "a stored result is gone and is computed again ({})",
+                        id.short()
+                    );
+                    return Ok(None);
+                }
+                Err(error) if error.kind() == Kind::Corrupt => Some(error),
+                Err(error) => return Err(error),
+            },
+        };
+        let why = read.map_or_else(|| "its digest differs".to_owned(), |error| error.to_string());
+        tracing::warn!(
+            "a stored result is damaged, set aside and computed again ({}): {why}",
+            id.short()
+        );
+        if let Err(error) = self.store().quarantine(id).await {
+            tracing::warn!("a damaged result could not be set aside: {error}");
+        }
+        Ok(None)
+    }
+}

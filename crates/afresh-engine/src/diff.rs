@@ -1,0 +1,70 @@
+//! What differs between two commits, as data; the front ends render it.
+
+use afresh_core::{Argument, Bytes, Commit, Result};
+
+use crate::engine::Engine;
+
+/// How one argument differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArgumentChange {
+    /// The parameter's name.
+    pub name: String,
+    /// The value in the first commit, for a person.
+    pub a: Option<String>,
+    /// The value in the second.
+    pub b: Option<String>,
+}
+
+/// What differs between two commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Whether the functions have different names.
+    pub name_changed: bool,
+    /// Whether what the functions are differs.
+    pub function_changed: bool,
+    /// The records of both functions, as JSON, where they differ and were kept.
+    pub records: Option<(Bytes, Bytes)>,
+    /// The arguments that differ.
+    pub arguments: Vec<ArgumentChange>,
+    /// Whether the outputs differ; `None` where one was not kept.
+    pub output_changed: Option<bool>,
+}
+
+impl Engine {
+    /// Compares two commits.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn diff(&self, a: &Commit, b: &Commit) -> Result<Difference> {
+        let function_changed = a.function_id != b.function_id;
+        let records = if function_changed {
+            self.function_record(a).await?.zip(self.function_record(b).await?)
+        } else {
+            None
+        };
+        Ok(Difference {
+            name_changed: a.function != b.function,
+            function_changed,
+            records,
+            arguments: arguments(&a.arguments, &b.arguments),
+            output_changed: a.output().zip(b.output()).map(|((a, _), (b, _))| a.id != b.id),
+        })
+    }
+}
+
+fn arguments(a: &[Argument], b: &[Argument]) -> Vec<ArgumentChange> {
+    let find = |list: &[Argument], name: &str| list.iter().find(|arg| arg.name == name).cloned();
+    let added = b.iter().filter(|arg| find(a, &arg.name).is_none());
+    a.iter()
+        .chain(added)
+        .filter_map(|arg| {
+            let (a, b) = (find(a, &arg.name), find(b, &arg.name));
+            let same = a.as_ref().map(|a| a.digest) == b.as_ref().map(|b| b.digest);
+            (!same).then(|| ArgumentChange {
+                name: arg.name.clone(),
+                a: a.map(|a| a.preview),
+                b: b.map(|b| b.preview),
+            })
+        })
+        .collect()
+}

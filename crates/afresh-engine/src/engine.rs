@@ -1,0 +1,128 @@
+//! The handle: a store, a clock, and what one process knows while it works.
+//!
+//! Cheap to clone; all clones are one engine. What it knows (flights, host locks, access times) is only
+//! ever an optimisation or a courtesy: losing it loses no answer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use afresh_core::{Store, Timestamp, Who};
+
+use crate::access::Access;
+use crate::flight::Flights;
+use crate::hostlock::HostLocks;
+use crate::record::Records;
+use crate::sign::Secret;
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What an engine is told by the program around it, which alone knows the environment.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// Who computes here; goes into commits.
+    pub who: Who,
+    /// Signs what is published and verifies what is read.
+    pub secret: Option<Secret>,
+    /// The clock by which freshness is judged; the system's where absent.
+    pub clock: Option<Clock>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("who", &self.who)
+            .field("secret", &self.secret)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The engine over one store.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Clock,
+    pub(crate) who: Who,
+    pub(crate) secret: Option<Secret>,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) locks: Option<HostLocks>,
+    pub(crate) access: Access,
+    pub(crate) records: Records,
+}
+
+impl Engine {
+    /// An engine over `store`.
+    pub fn new(store: Arc<dyn Store>, options: Options) -> Self {
+        let clock = options.clock.unwrap_or_else(|| Arc::new(system_time));
+        let locks = store.info().lock_dir.as_ref().map(|dir| HostLocks::new(dir));
+        Self {
+            inner: Arc::new(Inner {
+                store,
+                clock,
+                who: options.who,
+                secret: options.secret,
+                flights: Arc::default(),
+                locks,
+                access: Access::default(),
+                records: Records::default(),
+            }),
+        }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// The time by the engine's clock.
+    pub fn now(&self) -> Timestamp {
+        (self.inner.clock)()
+    }
+
+    /// Writes down what is only in memory: which entries were used, and how many hits there were.
+    ///
+    /// # Errors
+    /// Whatever the store says; nothing but these rough figures is lost then.
+    pub async fn flush(&self) -> afresh_core::Result<()> {
+        let ops = self.inner.access.drain();
+        if !ops.is_empty() {
+            self.store().apply(afresh_core::Batch { objects: Vec::new(), ops }).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes what must not be open while the process forks; operations wait until
+    /// [`after_fork_in_parent`](Self::after_fork_in_parent).
+    pub fn before_fork(&self) {
+        self.store().suspend();
+    }
+
+    /// Lets operations go on in the parent.
+    pub fn after_fork_in_parent(&self) {
+        self.store().resume();
+    }
+
+    /// Gives up everything in a forked child. The engine must be forgotten, not dropped or used; only its
+    /// kernel locks are let go of here, so that the child does not keep the parent's alive.
+    pub fn after_fork_in_child(&self) {
+        if let Some(locks) = &self.inner.locks {
+            locks.abandon();
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("store", &self.inner.store).finish_non_exhaustive()
+    }
+}
+
+fn system_time() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

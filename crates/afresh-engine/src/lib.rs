@@ -1,0 +1,44 @@
+//! The engine of afresh: whether a call must run, and what is kept when it has.
+//!
+//! The engine never calls user code. [`Engine::begin`] answers with a [`Hit`], with a [`Ticket`] to run the
+//! function in the caller's own world, or with [`Busy`] when somebody else is running it already;
+//! [`Ticket::finish`] and [`Ticket::fail`] record what happened and publish the answer. So synchronous and
+//! asynchronous callers, Python and Rust, share one engine and one set of tests.
+//!
+//! The engine does not print, does not read the environment and holds no globals; what a person should
+//! know goes out as [`tracing`] events of level `WARN`.
+
+mod access;
+mod archive;
+mod begin;
+mod busy;
+mod diff;
+mod engine;
+mod flight;
+mod gc;
+mod hostlock;
+mod log;
+mod policy;
+mod record;
+mod remove;
+mod sign;
+mod spool;
+mod stats;
+mod sweep;
+mod ticket;
+mod verify;
+
+pub use archive::{ExportReport, ImportReport};
+pub use begin::{Begun, Hit};
+pub use busy::Busy;
+pub use diff::{ArgumentChange, Difference};
+pub use engine::{Clock, Engine, Options};
+pub use gc::{GcOptions, GcReport};
+pub use log::LogQuery;
+pub use policy::{Policy, Verdict, judge};
+pub use record::{Execution, Output};
+pub use remove::Selection;
+pub use sign::Secret;
+pub use stats::Stats;
+pub use ticket::{Finished, Ticket};
+pub use verify::{Problem, VerifyReport};

@@ -1,0 +1,267 @@
+//! Ending a call: one batch that keeps the output, the commit and the new head together.
+//!
+//! Invariant: an answer is published only over an answer that began earlier, and only if nothing was taken
+//! back since: a late owner is fenced off, its commit recorded, its value still the caller's.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::{Duration, Instant};
+
+use afresh_core::{
+    Applied, Batch, Blob, Commit, CommitId, Failure, Fingerprint, Function, Head, INLINE_MAX, Kept,
+    Key, Labels, NewEntry, ObjectId, ObjectRef, Op, Outcome, Result, Status, Timestamp, Value,
+    Version, When,
+};
+
+use crate::access::FAILED;
+use crate::begin::{Basis, EPOCH, SWEEP};
+use crate::engine::Engine;
+use crate::flight::Flight;
+use crate::hostlock::HostLock;
+use crate::record::{Execution, Output};
+use crate::sign::Claim;
+
+/// The right (and, but for forced calls, the only one) to compute a fingerprint now. Dropping it lets go.
+#[derive(Debug)]
+pub struct Ticket {
+    engine: Engine,
+    fingerprint: Fingerprint,
+    basis: Basis,
+    started: Timestamp,
+    clock: Instant,
+    publish: bool,
+    flight: Option<Flight>,
+    lock: Option<HostLock>,
+}
+
+/// What was recorded.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The commit.
+    pub commit: CommitId,
+    /// The output, where it was kept.
+    pub object: Option<ObjectRef>,
+    /// Whether later calls will get this answer.
+    pub published: bool,
+}
+
+impl Ticket {
+    pub(crate) fn new(
+        engine: &Engine,
+        fingerprint: Fingerprint,
+        basis: Basis,
+        flight: Option<Flight>,
+        lock: Option<HostLock>,
+    ) -> Self {
+        Self {
+            started: engine.now(),
+            clock: Instant::now(),
+            engine: engine.clone(),
+            fingerprint,
+            basis,
+            publish: true,
+            flight,
+            lock,
+        }
+    }
+
+    /// What is being computed.
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    /// Records the execution without making it the answer.
+    #[must_use]
+    pub fn unpublished(mut self) -> Self {
+        self.publish = false;
+        self
+    }
+
+    /// Records that the function returned.
+    ///
+    /// # Errors
+    /// Whatever kept the store from recording it; the value is the caller's all the same.
+    pub async fn finish(self, execution: Execution, output: Output) -> Result<Finished> {
+        match output {
+            Output::Unkept { reason } => {
+                self.record(execution, Outcome::Completed(Kept::No { reason }), Vec::new()).await
+            }
+            Output::Bytes { codec, blob, value } => {
+                let object = ObjectRef { id: blob.id(), len: blob.len() as u64 };
+                let claim = Claim {
+                    fingerprint: &self.fingerprint,
+                    codec: &codec,
+                    output: &object.id,
+                    value: value.as_ref(),
+                };
+                let signature = self.engine.inner.secret.as_ref().map(|secret| secret.sign(&claim));
+                let inline = (object.len as usize <= INLINE_MAX).then(|| blob.to_bytes().to_vec());
+                let objects = if inline.is_none() { vec![(object.id, blob)] } else { Vec::new() };
+                let kept = Kept::Object { object, codec, signature, value, inline };
+                self.record(execution, Outcome::Completed(kept), objects).await
+            }
+        }
+    }
+
+    /// Records that the function raised. Failures are never replayed.
+    ///
+    /// # Errors
+    /// Whatever kept the store from recording it.
+    pub async fn fail(self, execution: Execution, failure: Failure) -> Result<Finished> {
+        self.record(execution, Outcome::Failed(failure), Vec::new()).await
+    }
+
+    async fn record(
+        mut self,
+        execution: Execution,
+        outcome: Outcome,
+        objects: Vec<(ObjectId, Blob)>,
+    ) -> Result<Finished> {
+        let inner = &self.engine.inner;
+        let took = execution.took.unwrap_or_else(|| self.clock.elapsed());
+        let function = &execution.function;
+        let commit = Commit {
+            fingerprint: self.fingerprint,
+            function: function.name.clone(),
+            function_id: function.id,
+            function_record: Some(function.record_id),
+            arguments: execution.arguments,
+            parent: self.basis.parent,
+            inputs: execution.inputs,
+            outcome,
+            started: self.started,
+            took_us: micros(took),
+            ttl_ms: execution.ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
+            tags: execution.tags,
+            who: inner.who.clone(),
+            nonce: nonce(),
+        };
+        let (id, bytes) = commit.encode()?;
+        let mut ops = vec![Op::Put {
+            key: Key::commit(&id),
+            entry: NewEntry {
+                value: Value::Record(bytes),
+                object: commit.stored_output(),
+                labels: labels(&commit),
+                ttl: None,
+            },
+            when: When::Always,
+        }];
+        if commit.status() == Status::Failed {
+            ops.push(Op::Add { key: Key::count(FAILED), by: 1, ttl: None });
+        }
+        ops.extend(inner.access.due());
+        let head = if self.publish { head(&commit, id) } else { None };
+        let published = self.publish(objects, ops, head.as_ref(), function).await?;
+        // Waiters look at the store as soon as these are gone; the answer must be there by then.
+        drop(self.lock.take());
+        drop(self.flight.take());
+        let object = commit.output().map(|(object, _)| *object);
+        Ok(Finished { commit: id, object, published })
+    }
+
+    /// One batch where nothing came between; otherwise what is right for what came.
+    async fn publish(
+        &self,
+        objects: Vec<(ObjectId, Blob)>,
+        ops: Vec<Op>,
+        mut head: Option<&Head>,
+        function: &Function,
+    ) -> Result<bool> {
+        let store = self.engine.store();
+        let records = &self.engine.inner.records;
+        let Basis { head: mut seen, mut sweep, .. } = self.basis;
+        loop {
+            let mut batch =
+                Batch { objects: objects.clone(), ops: Vec::with_capacity(ops.len() + 3) };
+            if !records.knows(sweep, &function.record_id) {
+                batch.objects.push((function.record_id, function.record.clone().into()));
+            }
+            batch.ops.push(Op::Check { key: Key::count(SWEEP), when: expect(sweep) });
+            if let Some(head) = head {
+                batch
+                    .ops
+                    .push(Op::Check { key: Key::count(EPOCH), when: expect(self.basis.epoch) });
+                let entry = NewEntry {
+                    object: head.inline.is_none().then_some(head.object),
+                    ..NewEntry::record(head.encode()?)
+                };
+                batch.ops.push(Op::Put {
+                    key: Key::head(&self.fingerprint),
+                    entry,
+                    when: expect(seen),
+                });
+            }
+            batch.ops.extend(ops.iter().cloned());
+            match store.apply(batch).await? {
+                Applied::All(_) => {
+                    records.remember(sweep, function.record_id);
+                    return Ok(head.is_some());
+                }
+                // A gc has begun: what we refer to must be written anew, after it began.
+                Applied::Refused { index: 0, found } => sweep = found,
+                // Something else is there now, or nothing: of two answers the one that began later stays.
+                Applied::Refused { index: 2, .. } => {
+                    let found = store.get(&[Key::head(&self.fingerprint)]).await?;
+                    let found = found.into_iter().next().flatten();
+                    let rival = found.as_ref().and_then(|entry| Head::decode(entry.record()?).ok());
+                    if rival.is_some_and(|rival| rival.started > self.started) {
+                        head = None;
+                    }
+                    seen = found.map(|entry| entry.version);
+                }
+                // Taken back while we computed: on record, but not the answer.
+                Applied::Refused { .. } => head = None,
+            }
+        }
+    }
+}
+
+pub(crate) fn expect(version: Option<Version>) -> When {
+    version.map_or(When::Absent, When::Is)
+}
+
+/// What a commit can be found by.
+pub(crate) fn labels(commit: &Commit) -> Labels {
+    Labels {
+        function: Some(commit.function.clone()),
+        status: Some(commit.status()),
+        tags: commit.tags.clone(),
+        group: Some(group(&commit.fingerprint)),
+        time: Some(commit.created()),
+    }
+}
+
+/// The label that the commits of one fingerprint share.
+pub(crate) fn group(fingerprint: &Fingerprint) -> u64 {
+    u64::from_le_bytes(fingerprint.as_bytes().first_chunk::<8>().copied().unwrap_or_default())
+}
+
+/// The head that makes `commit` the answer; `None` where it has no output.
+pub(crate) fn head(commit: &Commit, id: CommitId) -> Option<Head> {
+    let Outcome::Completed(Kept::Object { object, codec, signature, value, inline }) =
+        &commit.outcome
+    else {
+        return None;
+    };
+    Some(Head {
+        commit: id,
+        started: commit.started,
+        created: commit.created(),
+        took_us: commit.took_us,
+        ttl_ms: commit.ttl_ms,
+        codec: codec.clone(),
+        signature: *signature,
+        value: *value,
+        object: *object,
+        inline: inline.clone(),
+    })
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Random enough that two executions of one process differ; the process is in the commit too.
+fn nonce() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

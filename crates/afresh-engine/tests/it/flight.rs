@@ -1,0 +1,127 @@
+//! Single flight: threads of one engine, and engines of one host.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use afresh_engine::{Begun, Busy, Engine};
+use pollster::block_on;
+use tempfile::TempDir;
+
+use crate::support::*;
+
+fn busy(engine: &Engine) -> Busy {
+    match begin(engine, "f", 1) {
+        Begun::Busy(busy) => busy,
+        other => panic!("expected to wait, got {other:?}"),
+    }
+}
+
+/// The bytes of `f(1)`, computed if nobody else does.
+fn call(engine: &Engine, runs: &AtomicUsize) -> Vec<u8> {
+    let mut begun = begin(engine, "f", 1);
+    loop {
+        match begun {
+            Begun::Hit(hit) => return hit.bytes.to_vec(),
+            Begun::Run(ticket) => {
+                runs.fetch_add(1, Ordering::SeqCst);
+                thread::sleep(Duration::from_millis(50));
+                block_on(ticket.finish(execution("f", 1), output("7"))).unwrap();
+                return b"7".to_vec();
+            }
+            Begun::Busy(busy) => {
+                while !busy.wait_timeout(Duration::from_secs(10)) {}
+                begun = block_on(engine.resume(busy, &ALWAYS)).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_and_engines_on_one_cold_key_run_once() {
+    let dir = TempDir::new().unwrap();
+    let engines: Vec<_> = (0..4).map(|_| sqlite(&dir)).collect();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let start = Arc::new(Barrier::new(16));
+    let threads: Vec<_> = (0..16)
+        .map(|i| {
+            let (engine, runs, start) =
+                (engines[i % 4].clone(), Arc::clone(&runs), Arc::clone(&start));
+            thread::spawn(move || {
+                start.wait();
+                call(&engine, &runs)
+            })
+        })
+        .collect();
+    for thread in threads {
+        assert_eq!(thread.join().unwrap(), b"7");
+    }
+    assert_eq!(runs.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_dropped_ticket_lets_the_next_one_run() {
+    for (engine, _dir) in engines() {
+        let ticket = ticket(&engine, "f", 1);
+        let busy = busy(&engine);
+        assert!(!busy.wait_timeout(Duration::from_millis(5)));
+        drop(ticket);
+        assert!(busy.wait_timeout(Duration::from_secs(5)));
+        assert!(matches!(block_on(engine.resume(busy, &ALWAYS)).unwrap(), Begun::Run(_)));
+    }
+}
+
+#[test]
+fn a_waiter_that_goes_away_changes_nothing() {
+    for (engine, _dir) in engines() {
+        let ticket = ticket(&engine, "f", 1);
+        drop(busy(&engine));
+        let second = busy(&engine);
+        block_on(ticket.finish(execution("f", 1), output("7"))).unwrap();
+        assert!(second.wait_timeout(Duration::from_secs(5)));
+        assert!(matches!(block_on(engine.resume(second, &ALWAYS)).unwrap(), Begun::Hit(_)));
+    }
+}
+
+#[test]
+fn another_engine_waits_and_is_woken_fast() {
+    let dir = TempDir::new().unwrap();
+    let (one, two) = (sqlite(&dir), sqlite(&dir));
+    let ticket = ticket(&one, "f", 1);
+    let waiting = busy(&two);
+    assert!(waiting.is_elsewhere());
+    let follower = busy(&two);
+    assert!(!follower.is_elsewhere());
+    let waiter = thread::spawn(move || {
+        assert!(waiting.wait_timeout(Duration::from_secs(10)));
+        let woken = Instant::now();
+        assert!(matches!(block_on(two.resume(waiting, &ALWAYS)).unwrap(), Begun::Hit(_)));
+        (woken, two)
+    });
+    thread::sleep(Duration::from_millis(150));
+    block_on(ticket.finish(execution("f", 1), output("7"))).unwrap();
+    let released = Instant::now();
+    let (woken, two) = waiter.join().unwrap();
+    println!(
+        "a waiter in another engine was woken after {:?}",
+        woken.saturating_duration_since(released)
+    );
+    assert!(follower.wait_timeout(Duration::from_secs(5)));
+    assert!(matches!(block_on(two.resume(follower, &ALWAYS)).unwrap(), Begun::Hit(_)));
+}
+
+#[test]
+fn waiting_works_in_a_task() {
+    for (engine, _dir) in engines() {
+        let ticket = ticket(&engine, "f", 1);
+        let busy = busy(&engine);
+        let waiter = thread::spawn(move || {
+            block_on(busy.wait());
+            busy
+        });
+        block_on(ticket.finish(execution("f", 1), output("7"))).unwrap();
+        let busy = waiter.join().unwrap();
+        assert!(matches!(block_on(engine.resume(busy, &ALWAYS)).unwrap(), Begun::Hit(_)));
+    }
+}

@@ -1,0 +1,18 @@
+//! What the engine promises, on the reference store and on the embedded one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on has failed"
+)]
+#![allow(missing_docs, reason = "tests are named by what they say")]
+
+mod archive;
+mod calls;
+mod fencing;
+mod flight;
+mod gc;
+mod history;
+mod support;
+mod trust;
+mod verify;

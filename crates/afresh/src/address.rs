@@ -1,0 +1,139 @@
+//! Store addresses: `scheme:rest?option=value`. A plain path is a SQLite store.
+//!
+//! Unknown schemes, missing drivers and bad options fail at once and name what is allowed.
+
+use std::sync::Arc;
+
+use afresh_core::{Error, Kind, Result, Store};
+use afresh_engine::{Engine, Options};
+
+/// Schemes that afresh speaks, or will: a known one without a driver is told apart from a typing error.
+const PLANNED: [&str; 12] = [
+    "redis",
+    "rediss",
+    "redis+cluster",
+    "postgresql",
+    "mysql",
+    "mongodb",
+    "s3",
+    "gs",
+    "az",
+    "file",
+    "http",
+    "https",
+];
+
+/// An engine, and what a person should know about how its store was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The engine.
+    pub engine: Engine,
+    /// Sentences to show, such as that a damaged database was set aside.
+    pub notices: Vec<String>,
+}
+
+/// Opens the store at `address`: `memory:`, `sqlite:PATH`, or just a path.
+///
+/// ```
+/// let error = afresh::open("sqlight:x", Default::default()).unwrap_err();
+/// assert!(error.hint().unwrap().contains("sqlite:PATH"));
+/// ```
+///
+/// # Errors
+/// [`Kind::Config`] for an address that is not understood; otherwise whatever keeps the store from opening.
+pub fn open(address: &str, options: Options) -> Result<Opened> {
+    let (store, notices) = store(address)?;
+    Ok(Opened { engine: Engine::new(store, options), notices })
+}
+
+fn store(address: &str) -> Result<(Arc<dyn Store>, Vec<String>)> {
+    let (scheme, rest) = split(address);
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    match scheme {
+        #[cfg(feature = "memory")]
+        "memory" => {
+            no_options(scheme, query)?;
+            if !path.is_empty() {
+                return Err(Error::new(
+                    Kind::Config,
+                    format!("`memory:` takes no path, not `{path}`"),
+                )
+                .with_hint("write `memory:`, or `sqlite:PATH` for a store on disk"));
+            }
+            Ok((Arc::new(afresh_store_memory::MemoryStore::new()), Vec::new()))
+        }
+        #[cfg(feature = "sqlite")]
+        "sqlite" => sqlite(path.strip_prefix("//").unwrap_or(path), query),
+        _ => Err(unknown(scheme)),
+    }
+}
+
+/// The scheme and the rest. One letter before a colon is a drive, not a scheme.
+fn split(address: &str) -> (&str, &str) {
+    match address.split_once(':') {
+        Some((scheme, rest))
+            if scheme.len() > 1
+                && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) =>
+        {
+            (scheme, rest)
+        }
+        _ => ("sqlite", address),
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite(path: &str, query: &str) -> Result<(Arc<dyn Store>, Vec<String>)> {
+    use afresh_store_sqlite::{SqliteOptions, SqliteStore, Sync};
+
+    if path.is_empty() {
+        return Err(Error::new(Kind::Config, "`sqlite:` needs a folder")
+            .with_hint("write `sqlite:.afresh`"));
+    }
+    let mut options = SqliteOptions::default();
+    for (name, value) in pairs(query) {
+        match (name, value) {
+            ("sync", "full") => options.sync = Sync::Full,
+            ("sync", "normal") => options.sync = Sync::Normal,
+            ("sync", "off") => options.sync = Sync::Off,
+            _ => {
+                return Err(Error::new(
+                    Kind::Config,
+                    format!("`sqlite:` has no option `{name}={value}`"),
+                )
+                .with_hint("the options are sync=full, sync=normal (the default) and sync=off"));
+            }
+        }
+    }
+    let store = SqliteStore::open(std::path::Path::new(path), options)?;
+    let notices = store.notices();
+    Ok((Arc::new(store), notices))
+}
+
+#[cfg(feature = "memory")]
+fn no_options(scheme: &str, query: &str) -> Result<()> {
+    match pairs(query).next() {
+        Some((name, _)) => {
+            Err(Error::new(Kind::Config, format!("`{scheme}:` has no option `{name}`"))
+                .with_hint(format!("`{scheme}:` takes no options")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+fn unknown(scheme: &str) -> Error {
+    let allowed = "`sqlite:PATH`, `memory:`, or just a path";
+    if PLANNED.contains(&scheme) {
+        Error::new(Kind::Unsupported, format!("this build of afresh has no driver for `{scheme}:`"))
+            .with_hint(format!("it can open {allowed}"))
+    } else {
+        Error::new(Kind::Config, format!("no store has the scheme `{scheme}:`"))
+            .with_hint(format!("an address is {allowed}"))
+    }
+}
