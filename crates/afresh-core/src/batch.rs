@@ -15,6 +15,17 @@ pub enum When {
     Is(Version),
 }
 
+impl When {
+    /// Whether it holds where `found` is there.
+    pub fn holds(self, found: Option<Version>) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Absent => found.is_none(),
+            Self::Is(version) => found == Some(version),
+        }
+    }
+}
+
 /// One change.
 #[derive(Clone, Debug)]
 pub enum Op {
@@ -69,6 +80,14 @@ impl Op {
             | Self::Check { key, .. }
             | Self::Delete { key, .. }
             | Self::Touch { key, .. } => key,
+        }
+    }
+
+    /// What must be true for it to happen.
+    pub fn when(&self) -> When {
+        match self {
+            Self::Put { when, .. } | Self::Check { when, .. } | Self::Delete { when, .. } => *when,
+            Self::Add { .. } | Self::Touch { .. } => When::Always,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Looking back: the log, one commit by the beginning of its hash, the history of a fingerprint.
 
+use std::collections::HashMap;
+
 use afresh_core::{
     Commit, CommitId, Entry, Error, Kept, Key, Kind, Order, Outcome, Page, Result, Scan, Space,
     Status, Tag, Timestamp,
@@ -156,7 +158,12 @@ impl Engine {
     /// # Errors
     /// Whatever the store says.
     pub async fn history(&self, of: &Commit) -> Result<Vec<(CommitId, Commit)>> {
-        let mut scan = Scan { group: Some(group(&of.fingerprint)), ..Scan::new(Space::Commit) };
+        let mut scan = Scan {
+            function: Some(of.function.clone()),
+            group: Some(group(&of.fingerprint)),
+            order: Order::Newest,
+            ..Scan::new(Space::Commit)
+        };
         let mut found = Vec::new();
         loop {
             let page = self.store().scan(&scan).await?;
@@ -166,7 +173,8 @@ impl Engine {
                 None => break,
             }
         }
-        found.sort_by_key(|(_, commit)| (commit.started, commit.took_us));
+        let generations = generations(&found);
+        found.sort_by_key(|(id, commit)| (commit.started, generations.get(id).copied()));
         Ok(found)
     }
 
@@ -205,6 +213,31 @@ impl Engine {
             None => Ok(None),
         }
     }
+}
+
+/// How many ancestors each commit has among these: what tells the order of those that began in the same
+/// millisecond.
+fn generations(commits: &[(CommitId, Commit)]) -> HashMap<CommitId, usize> {
+    let parents: HashMap<CommitId, Option<CommitId>> =
+        commits.iter().map(|(id, commit)| (*id, commit.parent)).collect();
+    let mut generations = HashMap::with_capacity(commits.len());
+    for (id, _) in commits {
+        let mut line = Vec::new();
+        let mut at = Some(*id);
+        while let Some(id) = at
+            && !generations.contains_key(&id)
+            && let Some(parent) = parents.get(&id)
+        {
+            line.push(id);
+            at = *parent;
+        }
+        let mut generation = at.and_then(|id| generations.get(&id).copied()).unwrap_or(0);
+        for id in line.into_iter().rev() {
+            generation += 1;
+            generations.insert(id, generation);
+        }
+    }
+    generations
 }
 
 /// The readable commits of a page. A damaged one is passed over with a warning; `verify` names it.

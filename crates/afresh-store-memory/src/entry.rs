@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use afresh_core::{
     Done, Entry, Error, Key, Kind, Labels, NewEntry, ObjectRef, Op, Result, Space, Timestamp,
-    Value, Version, When,
+    Value, Version,
 };
 
 /// Newest first, and of one millisecond the later made first.
@@ -85,16 +85,7 @@ impl Entries {
     pub(crate) fn change(&mut self, op: &Op, now: Timestamp) -> Result<Outcome> {
         let key = op.key();
         let found = self.live(key, now).map(|row| row.version);
-        let when = match op {
-            Op::Put { when, .. } | Op::Check { when, .. } | Op::Delete { when, .. } => *when,
-            Op::Add { .. } | Op::Touch { .. } => When::Always,
-        };
-        let holds = match when {
-            When::Always => true,
-            When::Absent => found.is_none(),
-            When::Is(version) => found == Some(version),
-        };
-        if !holds {
+        if !op.when().holds(found) {
             return Ok(Outcome::Refused(found));
         }
         let done = match op {

@@ -6,13 +6,29 @@
 
 use std::time::Duration;
 
-use afresh_core::{Done, Error, Key, Kind, NewEntry, Op, Tag, Timestamp, Value, Version, When};
+use afresh_core::{Done, Error, Key, Kind, NewEntry, Op, Space, Tag, Timestamp, Value, Version};
 use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
 use rusqlite::{ToSql, params};
 
 use crate::database::Write;
 use crate::entry::{Row, checksum, find, signed, space, unsigned};
 use crate::error::Outcome;
+
+/// Bits of a row's number below the time.
+const BELOW: u32 = 20;
+
+/// The number of a row: its time, then its version, of which the last bits tell apart what happened within a
+/// millisecond. A million writes later they repeat, so an imported row of the same millisecond might meet its like:
+/// [`Write::free`] sees to that.
+pub(crate) fn number(time: Timestamp, version: i64) -> i64 {
+    first(time) | (version & ((1 << BELOW) - 1))
+}
+
+/// The least number of a row of this time. Times beyond some hundred years are not told apart.
+pub(crate) fn first(time: Timestamp) -> i64 {
+    const END: i64 = 1 << (62 - BELOW);
+    time.as_millis().clamp(-END, END - 1) << BELOW
+}
 
 /// Expired rows removed at a time.
 const SWEPT: i64 = 200;
@@ -50,16 +66,7 @@ impl Write<'_> {
         let id = there.as_ref().map(|(id, _)| *id);
         let row = there.and_then(|(_, row)| row).filter(|row| row.lives(self.now));
         let found = row.as_ref().map(|row| Version(unsigned(row.version)));
-        let when = match op {
-            Op::Put { when, .. } | Op::Check { when, .. } | Op::Delete { when, .. } => *when,
-            Op::Add { .. } | Op::Touch { .. } => When::Always,
-        };
-        let holds = match when {
-            When::Always => true,
-            When::Absent => found.is_none(),
-            When::Is(version) => found == Some(version),
-        };
-        if !holds {
+        if !op.when().holds(found) {
             return Ok(Change::Refused(found));
         }
         let done = match op {
@@ -111,9 +118,19 @@ impl Write<'_> {
         {
             self.conn.prepare_cached("DELETE FROM tag WHERE entry = ?1")?.execute([id])?;
         }
-        let id = row.map(|row| row.id);
+        let time = labels.time.unwrap_or(self.now);
+        // The number of a commit says when: one that moves in time gets another.
+        let moved =
+            key.space() == Space::Commit && row.as_ref().is_some_and(|row| row.time != time);
+        if let Some(row) = row.as_ref().filter(|_| moved) {
+            self.take(key, row.id)?;
+        }
+        let id = row.filter(|_| !moved).map(|row| row.id);
         let values = params![
-            id,
+            match id {
+                Some(id) => id,
+                None => self.free(number(time, version))?,
+            },
             key.space().number(),
             key.bytes().as_ref(),
             version,
@@ -125,7 +142,7 @@ impl Write<'_> {
             labels.status.map(|status| status.number()),
             labels.group.map(u64::cast_signed),
             (!labels.tags.is_empty()).then_some(1),
-            labels.time.unwrap_or(self.now).as_millis(),
+            time.as_millis(),
             self.now.as_millis(),
             end.map(Timestamp::as_millis),
         ];
@@ -141,13 +158,12 @@ impl Write<'_> {
                 id
             }
             None => {
-                self.conn
-                    .prepare_cached(
-                        "INSERT INTO entry (id, space, key, version, checksum, value, object, length, \
-                         function, status, grouped, tagged, time, used, expires) VALUES \
-                         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-                    )?
-                    .execute(values)?;
+                let mut insert = self.conn.prepare_cached(
+                    "INSERT INTO entry (id, space, key, version, checksum, value, object, length, \
+                     function, status, grouped, tagged, time, used, expires) VALUES \
+                     (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                )?;
+                insert.execute(values)?;
                 self.meta.count(key.space(), 1);
                 self.conn.last_insert_rowid()
             }
@@ -157,6 +173,15 @@ impl Write<'_> {
             self.bytes += u64::try_from(bytes.len()).unwrap_or(0);
         }
         Ok(Version(unsigned(version)))
+    }
+
+    /// The first free number from `number` on.
+    fn free(&self, mut number: i64) -> Outcome<i64> {
+        let mut taken = self.conn.prepare_cached("SELECT 1 FROM entry WHERE id = ?1")?;
+        while taken.exists([number])? {
+            number += 1;
+        }
+        Ok(number)
     }
 
     fn tag(&mut self, id: i64, tags: &[Tag]) -> Outcome<()> {

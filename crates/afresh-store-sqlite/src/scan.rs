@@ -1,15 +1,17 @@
 //! Looking through entries: one statement a page, built from the conditions that are asked for.
 //!
 //! A cursor names the place where the last page ended: the key, or the time and the row's number. An entry that
-//! is there throughout a scan is seen exactly once, whatever comes and goes meanwhile.
+//! is there throughout a scan is seen exactly once, whatever comes and goes meanwhile. Commits are found by time
+//! through their numbers, of all functions or of one; a group is picked out of those.
 
 use std::fmt::Write as _;
 
-use afresh_core::{Error, Key, Kind, Order, Page, Result, Scan};
+use afresh_core::{Error, Key, Kind, Order, Page, Result, Scan, Space};
 use bytes::Bytes;
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 
+use crate::change::first;
 use crate::database::{Database, Reader};
 use crate::entry::{COLUMNS, Row, WIDTH};
 use crate::error::Outcome;
@@ -64,8 +66,15 @@ fn query(database: &Database, reader: &Reader, scan: &Scan) -> Outcome<Option<Qu
     let number = |text: &str| database.labels.number(&reader.conn, text);
     // The space is written out, or the indexes that are partial to commits would not be considered.
     let space = scan.space.number();
+    let by_number = scan.order == Order::Newest && scan.space == Space::Commit;
+    let way = match (by_number, &scan.function) {
+        (true, Some(_)) => "INDEXED BY entry_function",
+        // The table itself, backwards.
+        (true, None) => "NOT INDEXED",
+        (false, _) => "",
+    };
     let mut query = Query {
-        text: format!("SELECT {COLUMNS}, e.key FROM entry e WHERE e.space = {space}"),
+        text: format!("SELECT {COLUMNS}, e.key FROM entry e {way} WHERE e.space = {space}"),
         values: Vec::new(),
     };
     query.and("(e.expires IS NULL OR e.expires > ?)", database.now().as_millis());
@@ -97,6 +106,9 @@ fn query(database: &Database, reader: &Reader, scan: &Scan) -> Outcome<Option<Qu
     }
     if let Some(since) = scan.since {
         query.and("e.time >= ?", since.as_millis());
+        if by_number {
+            query.and("e.id >= ?", first(since));
+        }
     }
     let order = match scan.order {
         Order::Key => {
@@ -108,12 +120,15 @@ fn query(database: &Database, reader: &Reader, scan: &Scan) -> Outcome<Option<Qu
         Order::Newest => {
             if let Some(cursor) = &scan.cursor {
                 let (time, id) = decode(cursor)?;
+                if by_number {
+                    query.and("e.id < ?", id);
+                }
                 query.and("(e.time, e.id) < (?", time);
                 // The second half of the pair.
                 query.values.push(id.into());
                 let _ = write!(query.text, ", ?{})", query.values.len());
             }
-            "e.time DESC, e.id DESC"
+            if by_number { "e.id DESC" } else { "e.time DESC, e.id DESC" }
         }
     };
     let more = i64::try_from(scan.limit.max(1)).unwrap_or(i64::MAX).saturating_add(1);

@@ -73,7 +73,9 @@ fn make(path: &Path) {
     let conn = rusqlite::Connection::open(path.join("store-v1.sqlite")).unwrap();
     conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     drop(conn);
-    for name in [".gitignore", "store-v1.sqlite-wal", "store-v1.sqlite-shm", "opening-v1"] {
+    for name in
+        [".gitignore", "store-v1.sqlite-wal", "store-v1.sqlite-shm", "opening-v1", "writing-v1"]
+    {
         fs::remove_file(path.join(name)).ok();
     }
     fs::remove_dir(path.join("tmp")).ok();
