@@ -1,0 +1,198 @@
+//! A bound call on its way through the engine, for the parts of Python that a miss goes through.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use afresh::{Argument, Begun, Execution, Fingerprint, Function, Policy};
+use pollster::block_on;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::engine::Engine;
+use crate::errors::OrRaise;
+use crate::frame;
+use crate::ticket::Ticket;
+
+/// How long one wait lasts before Python may act on a signal such as Ctrl-C. Being woken is not delayed by it.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// A function bound to arguments, on a store.
+#[pyclass(frozen)]
+pub(crate) struct Call {
+    pub(crate) engine: Py<Engine>,
+    pub(crate) function: Arc<Function>,
+    pub(crate) arguments: Vec<Argument>,
+    pub(crate) value: Fingerprint,
+    pub(crate) policy: Policy,
+    /// Whether it was just looked up, in vain.
+    pub(crate) looked: bool,
+}
+
+impl Call {
+    async fn first(&self, engine: &afresh::Engine) -> afresh::Result<Begun> {
+        if self.looked {
+            engine.join(&self.value, &self.policy).await
+        } else {
+            engine.begin(&self.value, &self.policy).await
+        }
+    }
+
+    pub(crate) fn execution(&self) -> Execution {
+        Execution {
+            function: Arc::clone(&self.function),
+            arguments: self.arguments.clone(),
+            inputs: self.arguments.iter().filter_map(|argument| argument.source).collect(),
+            tags: Vec::new(),
+            ttl: self.policy.ttl,
+            took: None,
+        }
+    }
+}
+
+#[pymethods]
+impl Call {
+    /// The look-up key, in hexadecimal.
+    #[getter]
+    fn fingerprint(&self) -> String {
+        self.value.to_string()
+    }
+
+    /// The function's name.
+    #[getter]
+    fn function(&self) -> &str {
+        &self.function.name
+    }
+
+    /// Name and preview of each bound argument.
+    #[getter]
+    fn arguments(&self) -> Vec<(&str, &str)> {
+        self.arguments.iter().map(|arg| (arg.name.as_str(), arg.preview.as_str())).collect()
+    }
+
+    /// The answer, if there is a fresh one.
+    fn lookup(&self, py: Python<'_>) -> PyResult<Option<Hit>> {
+        let engine = self.engine.get().get(py)?;
+        let hit = py.detach(|| block_on(engine.lookup(&self.value, &self.policy))).or_raise(py)?;
+        Ok(hit.map(Hit::new))
+    }
+
+    /// A Hit, a Ticket to run with, or None when somebody else is still running after `wait` seconds.
+    #[pyo3(signature = (wait=None))]
+    fn begin(slf: &Bound<'_, Self>, wait: Option<f64>) -> PyResult<Option<Py<PyAny>>> {
+        let py = slf.py();
+        let call = slf.get();
+        let engine = call.engine.get().get(py)?;
+        let until = wait
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok())
+            .and_then(|span| Instant::now().checked_add(span));
+        let mut begun = py.detach(|| block_on(call.first(&engine))).or_raise(py)?;
+        loop {
+            let busy = match begun {
+                Begun::Hit(hit) => return Ok(Some(Py::new(py, Hit::new(hit))?.into_any())),
+                Begun::Run(ticket) => {
+                    let ticket = Ticket::new(slf.clone().unbind(), ticket);
+                    return Ok(Some(Py::new(py, ticket)?.into_any()));
+                }
+                Begun::Busy(busy) => busy,
+            };
+            loop {
+                let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+                if left == Some(Duration::ZERO) {
+                    return Ok(None);
+                }
+                if py.detach(|| busy.wait_timeout(left.map_or(SLICE, |left| left.min(SLICE)))) {
+                    break;
+                }
+                py.check_signals()?;
+            }
+            begun = py.detach(|| block_on(engine.resume(busy, &call.policy))).or_raise(py)?;
+        }
+    }
+
+    /// A Ticket whatever is stored and whoever runs.
+    fn start(slf: &Bound<'_, Self>) -> PyResult<Ticket> {
+        let py = slf.py();
+        let call = slf.get();
+        let engine = call.engine.get().get(py)?;
+        let ticket = py.detach(|| block_on(engine.start(&call.value))).or_raise(py)?;
+        Ok(Ticket::new(slf.clone().unbind(), ticket))
+    }
+
+    /// Takes the answer back. Whether there was one.
+    fn forget(&self, py: Python<'_>) -> PyResult<bool> {
+        let engine = self.engine.get().get(py)?;
+        py.detach(|| block_on(engine.forget(&self.value))).or_raise(py)
+    }
+}
+
+/// An answer from the store.
+#[pyclass(frozen)]
+pub(crate) struct Hit {
+    hit: afresh::Hit,
+}
+
+impl Hit {
+    pub(crate) fn new(hit: afresh::Hit) -> Self {
+        Self { hit }
+    }
+}
+
+#[pymethods]
+impl Hit {
+    /// The codec's name.
+    #[getter]
+    fn codec(&self) -> &str {
+        &self.hit.head.codec
+    }
+
+    /// The commit's hash.
+    #[getter]
+    fn commit(&self) -> String {
+        self.hit.head.commit.to_string()
+    }
+
+    /// The result's hash.
+    #[getter]
+    fn hash(&self) -> String {
+        self.hit.object.id.to_string()
+    }
+
+    /// The result's length in bytes.
+    #[getter]
+    fn size(&self) -> u64 {
+        self.hit.object.len
+    }
+
+    /// When the answer was made, in milliseconds since the epoch.
+    #[getter]
+    fn created(&self) -> i64 {
+        self.hit.head.created.as_millis()
+    }
+
+    /// How long the computation took, in microseconds.
+    #[getter]
+    fn took_us(&self) -> u64 {
+        self.hit.head.took_us
+    }
+
+    /// The canonical digest of the value, where it is known.
+    #[getter]
+    fn value_digest(&self) -> Option<[u8; 32]> {
+        self.hit.head.value.map(|digest| digest.0)
+    }
+
+    /// The stored bytes.
+    fn data<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.hit.bytes)
+    }
+
+    /// The pickle and its buffers.
+    #[pyo3(signature = (mapped=false))]
+    fn parts<'py>(
+        &self,
+        py: Python<'py>,
+        mapped: bool,
+    ) -> PyResult<(Bound<'py, PyAny>, Vec<Bound<'py, PyAny>>)> {
+        frame::parts(py, &self.hit.bytes, mapped)
+    }
+}

@@ -1,0 +1,147 @@
+//! Reading memory at its own speed.
+//!
+//! Bytes are hashed where they lie, by several threads above a few MB and without the interpreter's
+//! lock above some KB. Floating-point elements go through in blocks that fit a cache: a block that
+//! holds a NaN other than the canonical one is hashed from a copy in which every NaN is that one.
+
+use pyo3::exceptions::PyBufferError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// Above this, the interpreter's lock is released.
+const RELEASE: usize = 1 << 16;
+/// Above this, several threads hash.
+const PARALLEL: usize = 4 << 20;
+/// Scanned and hashed at once.
+const BLOCK: usize = 1 << 15;
+
+/// What the elements of a buffer are, as far as NaN is concerned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Floats {
+    /// No floating-point numbers.
+    None,
+    /// binary16.
+    Half,
+    /// binary32.
+    Single,
+    /// binary64.
+    Double,
+}
+
+/// Hashes little-endian elements.
+pub(super) fn update(py: Python<'_>, hasher: &mut blake3::Hasher, bytes: &[u8], floats: Floats) {
+    if bytes.len() > RELEASE {
+        py.detach(|| update_detached(hasher, bytes, floats));
+    } else {
+        update_detached(hasher, bytes, floats);
+    }
+}
+
+fn update_detached(hasher: &mut blake3::Hasher, bytes: &[u8], floats: Floats) {
+    let parallel = bytes.len() >= PARALLEL;
+    if floats == Floats::None {
+        if parallel {
+            hasher.update_rayon(bytes);
+        } else {
+            hasher.update(bytes);
+        }
+        return;
+    }
+    let block = if parallel { PARALLEL } else { BLOCK };
+    for part in bytes.chunks(block) {
+        let odd = part.chunks(BLOCK).any(|piece| has_odd_nan(piece, floats));
+        if odd {
+            hasher.update(&canonical(part, floats));
+        } else if parallel {
+            hasher.update_rayon(part);
+        } else {
+            hasher.update(part);
+        }
+    }
+}
+
+/// Whether there is a NaN that is not the canonical one.
+fn has_odd_nan(bytes: &[u8], floats: Floats) -> bool {
+    match floats {
+        Floats::None => false,
+        Floats::Half => chunks(bytes).any(|x| half_is_nan(x) && x != HALF),
+        Floats::Single => {
+            // What carries into the sign bit is a NaN; without a branch for each element, so that
+            // compilers make vectors of it.
+            let carry = |x| (u32::from_le_bytes(x) & 0x7fff_ffff) + 0x007f_ffff;
+            chunks(bytes).fold(0, |any, x| any | carry(x)) >> 31 == 1
+                && chunks(bytes).any(|x| f32::from_le_bytes(x).is_nan() && x != SINGLE)
+        }
+        Floats::Double => {
+            let carry = |x| (u64::from_le_bytes(x) & (u64::MAX >> 1)) + (u64::MAX >> 12);
+            chunks(bytes).fold(0, |any, x| any | carry(x)) >> 63 == 1
+                && chunks(bytes).any(|x| f64::from_le_bytes(x).is_nan() && x != DOUBLE)
+        }
+    }
+}
+
+const HALF: [u8; 2] = 0x7e00_u16.to_le_bytes();
+const SINGLE: [u8; 4] = 0x7fc0_0000_u32.to_le_bytes();
+const DOUBLE: [u8; 8] = 0x7ff8_0000_0000_0000_u64.to_le_bytes();
+
+fn half_is_nan(bytes: [u8; 2]) -> bool {
+    u16::from_le_bytes(bytes) & 0x7fff > 0x7c00
+}
+
+fn chunks<const N: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; N]> {
+    bytes.as_chunks::<N>().0.iter().copied()
+}
+
+/// A copy in which every NaN is the canonical one.
+fn canonical(bytes: &[u8], floats: Floats) -> Vec<u8> {
+    fn replace<const N: usize>(copy: &mut [u8], nan: [u8; N], is_nan: impl Fn([u8; N]) -> bool) {
+        for element in copy.as_chunks_mut::<N>().0 {
+            if is_nan(*element) {
+                *element = nan;
+            }
+        }
+    }
+    let mut copy = bytes.to_vec();
+    match floats {
+        Floats::None => {}
+        Floats::Half => replace(&mut copy, HALF, half_is_nan),
+        Floats::Single => replace(&mut copy, SINGLE, |x| f32::from_le_bytes(x).is_nan()),
+        Floats::Double => replace(&mut copy, DOUBLE, |x| f64::from_le_bytes(x).is_nan()),
+    }
+    copy
+}
+
+/// The memory of an object that exports one contiguous block, released when dropped.
+pub(super) struct View {
+    raw: Box<ffi::Py_buffer>,
+}
+
+impl View {
+    pub(super) fn of(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut raw = Box::new(ffi::Py_buffer::new());
+        // SAFETY: `raw` is a valid place for a buffer, and is released once, in `drop`.
+        let status =
+            unsafe { ffi::PyObject_GetBuffer(value.as_ptr(), &raw mut *raw, ffi::PyBUF_SIMPLE) };
+        if status == 0 { Ok(Self { raw }) } else { Err(PyErr::fetch(value.py())) }
+    }
+
+    pub(super) fn bytes(&self) -> PyResult<&[u8]> {
+        let len = usize::try_from(self.raw.len)
+            .map_err(|_| PyBufferError::new_err("the buffer has a negative length"))?;
+        if len == 0 || self.raw.buf.is_null() {
+            return Ok(&[]);
+        }
+        // SAFETY: the exporter keeps `len` bytes at `buf` until the buffer is released. Another
+        // thread may write to them meanwhile, as it may while any function reads an argument: the
+        // digest is then of neither value, and no reference to them outlives the hashing.
+        Ok(unsafe { std::slice::from_raw_parts(self.raw.buf.cast::<u8>().cast_const(), len) })
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // SAFETY: it was filled by `PyObject_GetBuffer`, and the lock is held: a `View` lives in
+        // functions that have it.
+        unsafe { ffi::PyBuffer_Release(&raw mut *self.raw) }
+    }
+}

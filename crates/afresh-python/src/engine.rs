@@ -1,0 +1,366 @@
+//! An open store, for Python.
+//!
+//! The engine behind it is replaced in a forked child: nothing of the parent's (connections, locks, mutexes that
+//! another thread held) is touched there again but the descriptor of the lock file. The slot's own mutex is only
+//! ever taken while attached to the interpreter, as a fork is, so no other thread can hold it at that moment.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use afresh::{GcOptions, LogQuery, Options, Secret, Selection, Stats, Status, Store, Tag, Who};
+use pollster::block_on;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::commit;
+use crate::errors::OrRaise;
+use crate::frame;
+use crate::store::PyStore;
+use crate::warnings;
+
+/// An open store.
+#[pyclass(frozen, weakref)]
+pub(crate) struct Engine {
+    address: String,
+    options: Options,
+    /// A store of the user's, in place of an address.
+    object: Option<Py<PyAny>>,
+    slot: Mutex<Option<afresh::Engine>>,
+}
+
+/// Codec, data, out-of-band buffers.
+type Output<'py> = (String, Bound<'py, PyAny>, Vec<Bound<'py, PyAny>>);
+
+/// Tags as `(key, value or None)` pairs.
+pub(crate) type Tags = Vec<(String, Option<String>)>;
+
+pub(crate) fn tags(py: Python<'_>, pairs: Tags) -> PyResult<Vec<Tag>> {
+    pairs.into_iter().map(|(key, value)| Tag::new(key, value).or_raise(py)).collect()
+}
+
+/// Whether the address or the object can never be a store.
+fn is_mistake(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
+    let errors = crate::errors::module(py)?;
+    for class in ["ConfigError", "UnsupportedError"] {
+        if error.matches(py, errors.getattr(class)?)? {
+            return Ok(true);
+        }
+    }
+    Ok(!error.matches(py, errors.getattr("AfreshError")?)?)
+}
+
+fn seconds(value: Option<f64>) -> Option<Duration> {
+    value.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok())
+}
+
+impl Engine {
+    /// The engine, opened if it is not open.
+    pub(crate) fn get(&self, py: Python<'_>) -> PyResult<afresh::Engine> {
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = slot.as_ref() {
+            return Ok(engine.clone());
+        }
+        let opened = self.open(py)?;
+        *slot = Some(opened.clone());
+        Ok(opened)
+    }
+
+    /// Opens; a forked child opens anew, as itself.
+    fn open(&self, py: Python<'_>) -> PyResult<afresh::Engine> {
+        let mut options = self.options.clone();
+        options.who.pid = std::process::id();
+        if let Some(object) = &self.object {
+            let store: Arc<dyn Store> = Arc::new(PyStore::new(py, object.clone_ref(py))?);
+            return Ok(afresh::Engine::new(store, options));
+        }
+        let opened = afresh::open(&self.address, options).or_raise(py)?;
+        for notice in opened.notices {
+            warnings::push(notice);
+        }
+        Ok(opened.engine)
+    }
+
+    /// Runs an operation of the engine, detached from the interpreter.
+    fn run<T: Send>(
+        &self,
+        py: Python<'_>,
+        operation: impl AsyncFnOnce(&afresh::Engine) -> afresh::Result<T> + Send,
+    ) -> PyResult<T> {
+        let engine = self.get(py)?;
+        py.detach(|| block_on(operation(&engine))).or_raise(py)
+    }
+
+    fn resolve_commit(
+        &self,
+        py: Python<'_>,
+        hash: &str,
+    ) -> PyResult<Option<(afresh::CommitId, afresh::Commit)>> {
+        self.run(py, async |engine| match engine.resolve(hash).await? {
+            Some(id) => Ok(engine.show(&id).await?.map(|commit| (id, commit))),
+            None => Ok(None),
+        })
+    }
+}
+
+#[pymethods]
+impl Engine {
+    /// Opens the store at an address; `store` is an object of the `afresh.Store` protocol instead of one.
+    #[new]
+    #[pyo3(signature = (address, *, user, host, secret=None, store=None))]
+    fn new(
+        py: Python<'_>,
+        address: String,
+        user: String,
+        host: String,
+        secret: Option<Vec<u8>>,
+        store: Option<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let options = Options {
+            who: Who { user, host, pid: 0 },
+            secret: secret.map(Secret::new),
+            clock: None,
+        };
+        let engine = Self { address, options, object: store, slot: Mutex::default() };
+        match engine.get(py) {
+            // What is wrong for now may be right when it is needed.
+            Err(error) if !is_mistake(py, &error)? => {}
+            opened => drop(opened?),
+        }
+        Ok(engine)
+    }
+
+    /// The store's address without secrets.
+    #[getter]
+    fn address(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(match self.get(py) {
+            Ok(engine) => engine.store().info().address.clone(),
+            Err(_) => "a store that cannot be opened now".to_owned(),
+        })
+    }
+
+    /// Commits, newest first.
+    #[pyo3(signature = (function=None, status=None, tags=Vec::new(), limit=None, since=None))]
+    fn log<'py>(
+        &self,
+        py: Python<'py>,
+        function: Option<String>,
+        status: Option<&str>,
+        tags: Tags,
+        limit: Option<usize>,
+        since: Option<f64>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let status = status.map(str::parse::<Status>).transpose().or_raise(py)?;
+        let tags = self::tags(py, tags)?;
+        let found = self.run(py, async |engine| {
+            let since = seconds(since).map(|span| engine.now().before(span));
+            engine.log(&LogQuery { function, status, tags, since, limit }).await
+        })?;
+        commit::list(py, &found)
+    }
+
+    /// The commit whose hash begins so, or None.
+    fn show<'py>(&self, py: Python<'py>, hash: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let found = self.resolve_commit(py, hash)?;
+        found.map(|(id, commit)| commit::dict(py, &id, &commit)).transpose()
+    }
+
+    /// All commits of the same call, oldest first.
+    fn history<'py>(&self, py: Python<'py>, hash: &str) -> PyResult<Bound<'py, PyList>> {
+        let found = match self.resolve_commit(py, hash)? {
+            Some((_, commit)) => self.run(py, async |engine| engine.history(&commit).await)?,
+            None => Vec::new(),
+        };
+        commit::list(py, &found)
+    }
+
+    /// Codec, data and buffers of a commit's result; None where there is no such commit or no result.
+    #[pyo3(signature = (hash, mapped=false))]
+    fn output<'py>(
+        &self,
+        py: Python<'py>,
+        hash: &str,
+        mapped: bool,
+    ) -> PyResult<Option<Output<'py>>> {
+        let Some((_, commit)) = self.resolve_commit(py, hash)? else { return Ok(None) };
+        let bytes = self.run(py, async |engine| engine.output(&commit).await)?;
+        match (commit.output(), bytes) {
+            (Some((_, codec)), Some(bytes)) => {
+                let (data, buffers) = frame::parts(py, &bytes, mapped)?;
+                Ok(Some((codec.to_owned(), data, buffers)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The function's record (JSON) of a commit.
+    fn function_record(&self, py: Python<'_>, hash: &str) -> PyResult<Option<String>> {
+        let Some((_, commit)) = self.resolve_commit(py, hash)? else { return Ok(None) };
+        let record = self.run(py, async |engine| engine.function_record(&commit).await)?;
+        Ok(record.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// What differs between two commits; None where one is not there.
+    fn diff<'py>(&self, py: Python<'py>, a: &str, b: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let (Some((_, a)), Some((_, b))) =
+            (self.resolve_commit(py, a)?, self.resolve_commit(py, b)?)
+        else {
+            return Ok(None);
+        };
+        let difference = self.run(py, async |engine| engine.diff(&a, &b).await)?;
+        let dict = PyDict::new(py);
+        dict.set_item("name_changed", difference.name_changed)?;
+        dict.set_item("function_changed", difference.function_changed)?;
+        let text = |bytes: afresh::Bytes| String::from_utf8_lossy(&bytes).into_owned();
+        dict.set_item("records", difference.records.map(|(a, b)| (text(a), text(b))))?;
+        let arguments: Vec<_> = difference
+            .arguments
+            .into_iter()
+            .map(|change| (change.name, change.a, change.b))
+            .collect();
+        dict.set_item("arguments", arguments)?;
+        dict.set_item("output_changed", difference.output_changed)?;
+        Ok(Some(dict))
+    }
+
+    /// Forgets one commit. Whether it was there.
+    fn rm(&self, py: Python<'_>, hash: &str) -> PyResult<bool> {
+        match self.resolve_commit(py, hash)? {
+            Some((id, _)) => self.run(py, async |engine| engine.rm(&id).await),
+            None => Ok(false),
+        }
+    }
+
+    /// Takes answers back; how many.
+    #[pyo3(signature = (tags=Vec::new(), function=None))]
+    fn invalidate(&self, py: Python<'_>, tags: Tags, function: Option<String>) -> PyResult<u64> {
+        let tags = self::tags(py, tags)?;
+        self.run(py, async |engine| engine.invalidate(&Selection { function, tags }).await)
+    }
+
+    /// Collects garbage: (commits, answers, objects, bytes).
+    #[pyo3(signature = (older_than=None, max_size=None, dry_run=false, grace=None))]
+    fn gc(
+        &self,
+        py: Python<'_>,
+        older_than: Option<f64>,
+        max_size: Option<u64>,
+        dry_run: bool,
+        grace: Option<f64>,
+    ) -> PyResult<(u64, u64, u64, u64)> {
+        let (older_than, grace) = (seconds(older_than), seconds(grace));
+        let options = GcOptions { older_than, max_size, dry_run, grace };
+        let report = self.run(py, async |engine| engine.gc(&options).await)?;
+        Ok((report.commits, report.heads, report.objects, report.bytes))
+    }
+
+    /// Forgets everything; how many commits.
+    fn clear(&self, py: Python<'_>) -> PyResult<u64> {
+        self.run(py, async |engine| engine.clear().await)
+    }
+
+    /// The figures.
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let Stats {
+            commits,
+            completed,
+            failed,
+            answers,
+            hits,
+            saved_us,
+            inline_objects,
+            inline_bytes,
+            file_objects,
+            file_bytes,
+            disk_bytes,
+        } = self.run(py, async |engine| engine.stats().await)?;
+        let dict = PyDict::new(py);
+        for (name, value) in [
+            ("commits", commits),
+            ("completed", completed),
+            ("failed", failed),
+            ("answers", answers),
+            ("hits", hits),
+            ("saved_us", saved_us),
+            ("inline_objects", inline_objects),
+            ("inline_bytes", inline_bytes),
+            ("file_objects", file_objects),
+            ("file_bytes", file_bytes),
+            ("disk_bytes", disk_bytes),
+        ] {
+            dict.set_item(name, value)?;
+        }
+        Ok(dict)
+    }
+
+    /// Reads everything once more: (objects, bytes, commits, answers, problems).
+    #[pyo3(signature = (repair=false))]
+    fn verify(&self, py: Python<'_>, repair: bool) -> PyResult<(u64, u64, u64, u64, Vec<String>)> {
+        let report = self.run(py, async |engine| engine.verify(repair, |_, _| ()).await)?;
+        let problems = report.problems.iter().map(ToString::to_string).collect();
+        Ok((report.objects, report.bytes, report.commits, report.heads, problems))
+    }
+
+    /// Writes everything to a file: (objects, commits, answers).
+    fn export(&self, py: Python<'_>, path: std::path::PathBuf) -> PyResult<(u64, u64, u64)> {
+        let file = std::fs::File::create(&path)?;
+        let report =
+            self.run(py, async |engine| engine.export(std::io::BufWriter::new(file)).await)?;
+        Ok((report.objects, report.commits, report.heads))
+    }
+
+    /// Takes in an archive: (imported, skipped, objects, answers).
+    fn import_archive(
+        &self,
+        py: Python<'_>,
+        path: std::path::PathBuf,
+    ) -> PyResult<(u64, u64, u64, u64)> {
+        let file = std::fs::File::open(&path)?;
+        let report =
+            self.run(py, async |engine| engine.import(std::io::BufReader::new(file)).await)?;
+        Ok((report.imported, report.skipped, report.objects, report.heads))
+    }
+
+    /// Writes down what is only in memory.
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        self.run(py, async |engine| engine.flush().await)
+    }
+
+    /// Writes down what is only in memory and closes the files, when nobody uses them; a later use opens
+    /// them again.
+    fn close(&self, py: Python<'_>) {
+        let engine = self.slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(engine) = engine else { return };
+        py.detach(|| {
+            // Only rough figures are lost where this fails, and there is nobody left to tell.
+            let _ = block_on(engine.flush());
+            engine.before_fork();
+            engine.after_fork_in_parent();
+        });
+    }
+
+    fn before_fork(&self, py: Python<'_>) {
+        let engine = self.slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(engine) = engine {
+            py.detach(|| engine.before_fork());
+        }
+    }
+
+    fn after_fork_in_parent(&self) {
+        let engine = self.slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(engine) = engine {
+            engine.after_fork_in_parent();
+        }
+    }
+
+    fn after_fork_in_child(&self) {
+        if let Some(engine) = self.slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            engine.after_fork_in_child();
+            // Dropping it would touch the parent's connections and mutexes.
+            std::mem::forget(engine);
+        }
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("<afresh engine on {}>", self.address(py)?))
+    }
+}

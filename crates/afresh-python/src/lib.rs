@@ -1,0 +1,44 @@
+//! `afresh._afresh`: the engine for Python.
+//!
+//! What costs time on a hit is here: binding arguments, digesting them, the look-up, the decoding. What only a
+//! miss or a person pays for is in the Python package around it. The module never prints and never lets
+//! an error of the cache out in place of the user's value: callers get Python exceptions that mirror
+//! the kinds of [`afresh::Error`], and `afresh.memo` turns those into computing.
+
+mod binder;
+mod call;
+mod cli;
+mod commit;
+mod digest;
+mod engine;
+mod errors;
+mod frame;
+mod large;
+mod memo;
+mod preview;
+mod source;
+mod store;
+mod ticket;
+mod units;
+mod warnings;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = true)]
+fn _afresh(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    warnings::install();
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<engine::Engine>()?;
+    module.add_class::<call::Call>()?;
+    module.add_class::<call::Hit>()?;
+    module.add_class::<ticket::Ticket>()?;
+    module.add_class::<memo::Memo>()?;
+    module.add_class::<frame::Blob>()?;
+    module.add_function(wrap_pyfunction!(memo::set_reference_class, module)?)?;
+    module.add_function(wrap_pyfunction!(warnings::drain_warnings, module)?)?;
+    module.add_function(wrap_pyfunction!(frame::unframe, module)?)?;
+    module.add_function(wrap_pyfunction!(cli::main, module)?)?;
+    units::register(module)?;
+    digest::register(module)?;
+    source::register(module)
+}

@@ -1,0 +1,175 @@
+//! The right to run a call, for Python. Ended once; what is not ended is let go of when it is collected.
+//!
+//! It belongs to the process it was given to: a child forked in the middle of a run neither ends the ticket nor lets
+//! go of it, for both would touch locks and connections of the parent.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use afresh::{CommitId, Execution, Failure, Finished, Output, fp1};
+use pollster::block_on;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use crate::call::Call;
+use crate::engine::{Tags, tags};
+use crate::errors::OrRaise;
+use crate::frame;
+
+/// The longest text of a failure that is kept, in bytes.
+const MOST: usize = 32 << 10;
+
+/// The right to run a call.
+#[pyclass(frozen)]
+pub(crate) struct Ticket {
+    call: Py<Call>,
+    ticket: Mutex<Option<afresh::Ticket>>,
+    process: u32,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// Commit hash, object hash, object length, published.
+type Report = (String, Option<String>, u64, bool);
+
+impl Ticket {
+    pub(crate) fn new(call: Py<Call>, ticket: afresh::Ticket) -> Self {
+        Self { call, ticket: Mutex::new(Some(ticket)), process: std::process::id() }
+    }
+
+    /// The ticket, unless it has been taken before; in a forked child it is forgotten.
+    fn mine(&self) -> Option<afresh::Ticket> {
+        let ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        if self.process == std::process::id() {
+            return Some(ticket);
+        }
+        std::mem::forget(ticket);
+        None
+    }
+
+    fn take(&self) -> PyResult<afresh::Ticket> {
+        self.mine().ok_or_else(|| {
+            PyRuntimeError::new_err(
+                "the run has been recorded, or belongs to the process that forked this one",
+            )
+        })
+    }
+
+    fn execution(
+        &self,
+        py: Python<'_>,
+        took: f64,
+        pairs: Tags,
+        inputs: &[String],
+    ) -> PyResult<Execution> {
+        let mut execution = self.call.get().execution();
+        execution.took = Duration::try_from_secs_f64(took).ok();
+        execution.tags = tags(py, pairs)?;
+        let more = inputs.iter().filter_map(|hash| hash.parse::<CommitId>().ok());
+        execution.inputs.extend(more);
+        execution.inputs.sort_unstable();
+        execution.inputs.dedup();
+        Ok(execution)
+    }
+}
+
+fn report(finished: Finished) -> Report {
+    let Finished { commit, object, published } = finished;
+    (
+        commit.to_string(),
+        object.map(|object| object.id.to_string()),
+        object.map_or(0, |object| object.len),
+        published,
+    )
+}
+
+fn clip(mut text: String) -> String {
+    if text.len() > MOST {
+        let end = text.floor_char_boundary(MOST);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+#[pymethods]
+impl Ticket {
+    /// The function returned this value, as bytes of a codec with out-of-band buffers.
+    #[pyo3(signature = (codec, data, buffers, *, took, tags, inputs, value_digest=None, publish=true))]
+    #[allow(clippy::too_many_arguments, reason = "named in Python")]
+    fn finish(
+        &self,
+        py: Python<'_>,
+        codec: String,
+        data: &Bound<'_, PyBytes>,
+        buffers: &Bound<'_, PyList>,
+        took: f64,
+        tags: Tags,
+        inputs: Vec<String>,
+        value_digest: Option<[u8; 32]>,
+        publish: bool,
+    ) -> PyResult<Report> {
+        let execution = self.execution(py, took, tags, &inputs)?;
+        let blob = frame::pack(data, buffers)?;
+        let ticket = self.take()?;
+        let output = Output::Bytes { codec, blob, value: value_digest.map(fp1::Digest) };
+        py.detach(|| {
+            let ticket = if publish { ticket } else { ticket.unpublished() };
+            block_on(ticket.finish(execution, output))
+        })
+        .map(report)
+        .or_raise(py)
+    }
+
+    /// The function returned, and its value is not kept.
+    #[pyo3(signature = (reason, *, took, tags, inputs))]
+    fn unkept(
+        &self,
+        py: Python<'_>,
+        reason: String,
+        took: f64,
+        tags: Tags,
+        inputs: Vec<String>,
+    ) -> PyResult<Report> {
+        let execution = self.execution(py, took, tags, &inputs)?;
+        let ticket = self.take()?;
+        let output = Output::Unkept { reason: clip(reason) };
+        py.detach(|| block_on(ticket.finish(execution, output))).map(report).or_raise(py)
+    }
+
+    /// The function raised.
+    #[pyo3(signature = (kind, message, traceback, *, took, tags, inputs))]
+    #[allow(clippy::too_many_arguments, reason = "named in Python")]
+    fn fail(
+        &self,
+        py: Python<'_>,
+        kind: String,
+        message: String,
+        traceback: String,
+        took: f64,
+        tags: Tags,
+        inputs: Vec<String>,
+    ) -> PyResult<Report> {
+        let execution = self.execution(py, took, tags, &inputs)?;
+        let ticket = self.take()?;
+        let failure = Failure { kind, message: clip(message), traceback: clip(traceback) };
+        py.detach(|| block_on(ticket.fail(execution, failure))).map(report).or_raise(py)
+    }
+
+    /// Whether it can be ended here: it has not been, and this is the process it was given to.
+    #[getter]
+    fn held(&self) -> bool {
+        self.process == std::process::id()
+            && self.ticket.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Lets go without recording anything; others may run.
+    fn release(&self) {
+        drop(self.mine());
+    }
+}
