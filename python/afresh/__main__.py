@@ -1,0 +1,5 @@
+"""``python -m afresh`` is the ``afresh`` command."""
+
+from afresh._cli import main
+
+main()

@@ -1,0 +1,58 @@
+"""What type checkers see of `memo`: at run time it is `afresh.memo.memo`, which imports no `typing`."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from afresh.memo import Memo
+from afresh.options import TTL, Tags
+from afresh.refs import ResultRef
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+class Remembered(Memo, Generic[_P, _R]):
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
+    @overload
+    def __get__(self, instance: None, owner: object = None, /) -> Remembered[_P, _R]: ...
+    @overload
+    def __get__(self, instance: object, owner: object = None, /) -> Callable[..., _R]: ...
+    @property
+    def __wrapped__(self) -> Callable[_P, _R]: ...
+    def cached(self, *args: _P.args, **kwargs: _P.kwargs) -> bool: ...
+    def invalidate(self, *args: _P.args, **kwargs: _P.kwargs) -> bool: ...
+    def key(self, *args: _P.args, **kwargs: _P.kwargs) -> str | None: ...
+    def peek(self, *args: _P.args, **kwargs: _P.kwargs) -> Any: ...
+    def refresh(self, *args: _P.args, **kwargs: _P.kwargs) -> _R: ...
+    def submit(self, *args: _P.args, **kwargs: _P.kwargs) -> ResultRef: ...
+    def with_options(self, **options: Any) -> Remembered[_P, _R]: ...
+
+@overload
+def memo(
+    function: None = None,
+    /,
+    *,
+    store: object = None,
+    secret: str | bytes | None = None,
+    codec: object = None,
+    executor: Executor | None = None,
+    mode: str = "code",
+    version: str | None = None,
+    name: str | None = None,
+    ignore: tuple[str, ...] | str = (),
+    depends_on: tuple[Any, ...] | list[Any] = (),
+    mapped: bool = False,
+    backoff: TTL | None = None,
+    cache: bool | None = None,
+    force: bool | None = None,
+    max_bytes: int | str | None = None,
+    retries: int | None = None,
+    strict: bool | None = None,
+    tags: Tags | None = None,
+    timeout: TTL | None = None,
+    ttl: TTL | None = None,
+    wait: TTL | None = None,
+    when: Callable[[Any], bool] | None = None,
+) -> Callable[[Callable[_P, _R]], Remembered[_P, _R]]: ...
+@overload
+def memo(function: Callable[_P, _R], /, **settings: Any) -> Remembered[_P, _R]: ...

@@ -1,0 +1,169 @@
+"""Components, how their digests join, and the `Identity` that comes out. Plain data; no inspection.
+
+A component (`Node`) has a digest of its own (`local`) and labelled edges to what it uses. The digest of the
+whole is taken over the components in the order in which they are reached from the root, each with its own
+digest and the numbers of those it points to: cycles need no special treatment, and file names, line numbers,
+modules and previews have no part in it.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Final, NamedTuple
+
+from afresh import _afresh
+
+combine = _afresh.combine
+# `state.mode`: who is asking when `digest_value` calls back; see _value.py.
+state = threading.local()
+
+
+class _Missing:
+    """Stands for a name that is not there."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<missing>"
+
+
+MISSING: Final = _Missing()
+
+# (namespace, key, object): `namespace.get(key) is object`.
+Watch = tuple["dict[str, Any]", str, Any]
+# (label, object, digest): `_afresh.digest_value(object)[0] == digest`.
+Mutable = tuple[str, Any, bytes]
+
+
+class Seen(NamedTuple):
+    """What an identity rests on besides text: look here to know that it still holds.
+
+    `absent` holds names that must not appear in a namespace (they would shadow a builtin), `cells` the contents of
+    closure cells.
+    """
+
+    watch: tuple[Watch, ...] = ()
+    absent: tuple[tuple[dict[str, Any], str], ...] = ()
+    cells: tuple[tuple[Any, Any], ...] = ()
+    mutable: tuple[Mutable, ...] = ()
+
+
+class Node:
+    """One component. `local` and `edges` are filled in after the node has been handed out."""
+
+    __slots__ = ("edges", "file", "kind", "line", "local", "name", "preview", "text")
+
+    def __init__(self, kind: str, name: str, local: bytes = b"", preview: str | None = None) -> None:
+        self.kind = kind
+        self.name = name
+        self.local = local
+        self.edges: list[tuple[str, Node]] = []
+        self.file: str | None = None
+        self.line: int | None = None
+        self.text: str | None = None
+        self.preview = preview
+
+
+def reachable(root: Node) -> list[Node]:
+    """The components in the order of discovery; the same for the same graph in every process."""
+    order = [root]
+    seen = {id(root)}
+    for node in order:
+        for _, child in node.edges:
+            if id(child) not in seen:
+                seen.add(id(child))
+                order.append(child)
+    return order
+
+
+def root_digest(order: list[Node]) -> bytes:
+    """The digest of the graph whose components these are."""
+    number = {id(node): index.to_bytes(4, "little") for index, node in enumerate(order)}
+    parts = []
+    for node in order:
+        own = [node.local]
+        for label, child in node.edges:
+            own.append(label.encode("utf-8", "surrogatepass"))
+            own.append(number[id(child)])
+        parts.append(combine(node.kind, own))
+    return combine("graph", parts)
+
+
+_ROLES = {"function": "helper", "bytecode": "helper", "external": "library"}
+
+
+class Identity:
+    """What a function is, and what to look at to know that this still holds."""
+
+    __slots__ = ("_components", "_record", "absent", "cells", "digest", "mutable", "name", "opaque", "watch")
+
+    def __init__(self, name: str, components: list[Node], seen: Seen, opaque: tuple[str, ...]) -> None:
+        self.name = name
+        self.digest: bytes = root_digest(components)
+        self.watch, self.absent, self.cells, self.mutable = seen
+        self.opaque = opaque
+        self._components = components
+        self._record: bytes | None = None
+
+    @property
+    def record(self) -> bytes:
+        """The components as JSON: what `why` and `diff` compare. Never part of the digest."""
+        if self._record is None:
+            self._record = self._write_record()
+        return self._record
+
+    def _write_record(self) -> bytes:
+        import json
+
+        number = {id(node): index for index, node in enumerate(self._components)}
+        rows = []
+        for node in self._components:
+            role = "function" if node is self._components[0] else _ROLES.get(node.kind, node.kind)
+            row: dict[str, Any] = {
+                "label": f"{role} {node.name}",
+                "kind": node.kind,
+                "digest": node.local.hex(),
+                "uses": [[label, number[id(child)]] for label, child in node.edges],
+            }
+            for key, value in (
+                ("file", node.file),
+                ("line", node.line),
+                ("source", node.text),
+                ("preview", node.preview),
+            ):
+                if value is not None:
+                    row[key] = value
+            rows.append(row)
+        content = {
+            "format": 1,
+            "name": self.name,
+            "digest": self.digest.hex(),
+            "components": rows,
+            "opaque": list(self.opaque),
+        }
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return text.encode("utf-8", "surrogatepass")
+
+    def holds(self) -> bool:
+        """Whether nothing it rests on has changed. The hot path does the same in Rust."""
+        for space, key, expected in self.watch:
+            if space.get(key, MISSING) is not expected:
+                return False
+        if any(key in space for space, key in self.absent):
+            return False
+        if any(getattr(cell, "cell_contents", MISSING) is not value for cell, value in self.cells):
+            return False
+        if not self.mutable:
+            return True
+        # Code that has come into a plain value changes it; what that code does need not be known here.
+        outer = getattr(state, "mode", None)
+        state.mode = "pointers"
+        try:
+            return all(_afresh.digest_value(value)[0] == digest for _, value, digest in self.mutable)
+        except Exception:
+            return False
+        finally:
+            state.mode = outer
+
+    def __repr__(self) -> str:
+        return f"<Identity {self.name} {self.digest.hex()[:12]}>"

@@ -1,0 +1,151 @@
+"""Callables around callables: partials, bound methods, properties, memoizers, builtin functions, and the
+callable objects of libraries. Each is what it wraps plus what it was given; memoizers are seen through.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+from . import _origin, _value
+from ._model import MISSING, Node, combine
+from ._naming import function_name
+
+if TYPE_CHECKING:
+    from ._walk import Walker
+
+_PARTIAL = {("functools", "partial"), ("functools", "partialmethod")}
+_SEEN_THROUGH = {("functools", "_lru_cache_wrapper")}
+# Descriptors and what they hold, by the attributes that lead to it.
+_HOLDERS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("builtins", "property"): ("fget", "fset", "fdel"),
+    ("builtins", "staticmethod"): ("__func__",),
+    ("builtins", "classmethod"): ("__func__",),
+    ("functools", "cached_property"): ("func",),
+    ("functools", "singledispatchmethod"): ("dispatcher", "func"),
+    ("types", "DynamicClassAttribute"): ("fget", "fset", "fdel"),
+    ("enum", "property"): ("fget", "fset", "fdel"),
+}
+
+
+def node(walker: Walker, value: Any, cls: type, label: str) -> Node | None:
+    """The component of a wrapper, or None if the value is none."""
+    kind = _value.kind_of(cls)
+    if kind in _SEEN_THROUGH:
+        return walker.node(value.__wrapped__, label)
+    if kind in _PARTIAL:
+        made = Node("partial", label, combine("partial", [kind[1].encode()]))
+        return walker.register(value, made, lambda: _partial(walker, made, value))
+    if kind in _HOLDERS:
+        made = Node("descriptor", label, combine("descriptor", [kind[1].encode()]))
+        return walker.register(value, made, lambda: _holder(walker, made, value, _HOLDERS[kind]))
+    origin = _origin.of_class(cls)
+    if origin == _origin.AFRESH:
+        wrapped = getattr(value, "__wrapped__", None)
+        return walker.leaf("handle", "afresh") if wrapped is None else walker.node(wrapped, label)
+    if origin == _origin.PROJECT or not (callable(value) or hasattr(cls, "__get__")):
+        return None
+    held = _held(value)
+    if held is None:
+        return None
+    library = walker.external(*kind)
+    made = Node("wrapper", label, library.local)
+    made.edges.append(("library", library))
+    return walker.register(value, made, lambda: _library_callable(walker, made, held))
+
+
+def _partial(walker: Walker, made: Node, value: Any) -> None:
+    walker.use(made, "func", value.func)
+    for index, argument in enumerate(value.args):
+        walker.use(made, f"{index}", argument, f"partial argument {index}")
+    for name, argument in sorted((value.keywords or {}).items()):
+        walker.use(made, f"{name}=", argument, f"partial argument {name}")
+
+
+def _holder(walker: Walker, made: Node, value: Any, attributes: tuple[str, ...]) -> None:
+    for attribute in attributes:
+        inner = getattr(value, attribute, None)
+        if inner is not None:
+            walker.use(made, attribute, inner)
+
+
+def _held(value: Any) -> list[tuple[str, Any]] | None:
+    """What a library's callable keeps of the project, or None if nothing: then it is ordinary data."""
+    try:
+        space = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        space = {}
+    items = sorted((name, inner) for name, inner in space.items() if isinstance(name, str)) if space else []
+    for name in ("__wrapped__", "py_func", "func", "pyfunc"):
+        if name not in space:
+            inner = getattr(type(value), name, MISSING)
+            if inner is not MISSING and not isinstance(inner, FunctionType):
+                try:
+                    items.append((name, getattr(value, name)))
+                except Exception:
+                    continue
+    if not any(isinstance(inner, FunctionType) and _is_project(inner) for _, inner in items):
+        return None
+    return [(name, inner) for name, inner in items if isinstance(inner, FunctionType) or _value.is_frozen(inner)]
+
+
+def _is_project(func: FunctionType) -> bool:
+    return _origin.of_space(func.__globals__) == _origin.PROJECT
+
+
+def _library_callable(walker: Walker, made: Node, held: list[tuple[str, Any]]) -> None:
+    for name, inner in held:
+        if name not in ("__doc__", "__module__", "__name__", "__qualname__"):
+            walker.use(made, name, inner)
+
+
+def method(walker: Walker, value: Any, label: str) -> Node:
+    """A bound method: the function and the instance."""
+    made = Node("method", label, combine("method", []))
+
+    def expand() -> None:
+        walker.use(made, "func", value.__func__)
+        walker.use(made, "self", value.__self__, f"{label} (instance)")
+
+    return walker.register(value, made, expand)
+
+
+def builtin(walker: Walker, value: Any) -> Node:
+    """A function of C code: by its name, and what it is bound to. A compiled module of the project by its bytes."""
+    owner = getattr(value, "__self__", None)
+    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", "?")
+    if owner is not None and not isinstance(owner, (ModuleType, type)):
+        made = Node("method", function_name(value), combine("builtin", [str(name).encode()]))
+        return walker.register(value, made, lambda: walker.use(made, "self", owner, function_name(value)))
+    module = getattr(value, "__module__", None)
+    if not isinstance(module, str):
+        home = getattr(value, "__objclass__", None) or (owner if isinstance(owner, type) else None)
+        module = _value.kind_of(home)[0] if home is not None else "builtins"
+    loaded = sys.modules.get(module)
+    file = getattr(loaded, "__file__", None)
+    if isinstance(file, str) and _origin.of_module(module, file) == _origin.PROJECT:
+        from ._modules import binary
+
+        return binary(walker, module, str(name), file)
+    return walker.external(module, str(name))
+
+
+def typing_form(walker: Walker, value: Any, label: str) -> Node:
+    """A type written with brackets, a union, a type variable: by its name and its arguments."""
+    kind = ".".join(_value.kind_of(type(value)))
+    name = getattr(value, "__name__", None) or getattr(value, "_name", None)
+    made = Node("type", label, combine("type", [kind.encode(), str(name or "").encode("utf-8", "surrogatepass")]))
+
+    def expand() -> None:
+        origin = getattr(value, "__origin__", None)
+        if origin is not None:
+            walker.use(made, "origin", origin)
+        for index, argument in enumerate(getattr(value, "__args__", ()) or ()):
+            walker.use(made, f"{index}", argument, f"{label} argument {index}")
+        for attribute in ("__bound__", "__constraints__", "__supertype__"):
+            inner = getattr(value, attribute, None)
+            if inner:
+                walker.use(made, attribute, inner)
+
+    return walker.register(value, made, expand)

@@ -1,0 +1,484 @@
+"""``@afresh.memo``: a function that is computed once.
+
+The call itself is in Rust (``_afresh.Memo``); this module decides what is remembered, under which name, in which store.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+
+from afresh import _afresh, miss, signature, stores, warn
+from afresh.codecs import PickleCodec
+from afresh.codecs import codec as make_codec
+from afresh.errors import AfreshError, ConfigError, TaskError
+from afresh.options import Options
+from afresh.refs import ResultRef, collect, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+    from typing import Any
+
+MODES = ("code", "name")
+# Annotations are taken as they are written: to evaluate them may fail, or import half of the world.
+_ANNOTATIONS = "__annotate__" if hasattr(types.FunctionType, "__annotate__") else "__annotations__"
+_NAMES = ("__module__", "__name__", "__qualname__", "__doc__", "__type_params__", _ANNOTATIONS)
+
+
+class Memo(_afresh.Memo):
+    """A remembered function. Call it like the function itself; the methods say more."""
+
+    def __new__(cls, function: Callable[..., Any], **_: Any) -> Memo:
+        return _afresh.Memo.__new__(cls, function, miss.call)
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        store: Any = None,
+        secret: str | bytes | None = None,
+        codec: Any = None,
+        executor: Executor | None = None,
+        options: Options | None = None,
+        mode: str = "code",
+        version: str | None = None,
+        name: str | None = None,
+        ignore: tuple[str, ...] | str = (),
+        depends_on: tuple[Any, ...] | list[Any] = (),
+        mapped: bool = False,
+    ) -> None:
+        if not callable(function):
+            raise ConfigError(f"{type(function).__name__} is not callable", hint="decorate a function")
+        if mode not in MODES:
+            raise ConfigError(f"mode is {mode!r}", hint="a mode is 'code' or 'name'; or give version='1'")
+        for attribute in _NAMES:
+            if hasattr(function, attribute):
+                self.__dict__[attribute] = getattr(function, attribute)
+        self.options = options or Options()
+        self.codec = make_codec(codec)
+        self.executor = executor
+        self.mapped = mapped
+        self.ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+        self._name = name
+        self._version = version
+        self._mode = mode
+        self._depends_on = tuple(depends_on)
+        self._store = stores.check(store, secret)
+        self._secret = secret
+        signature.parameters(function, self.ignore)
+
+    @property
+    def name(self) -> str:
+        """The name under which calls are remembered."""
+        function = self.__wrapped__
+        plain = getattr(function, "__qualname__", None) or type(function).__qualname__
+        return self._name or f"{getattr(function, '__module__', None) or '?'}.{plain}"
+
+    def _engine(self) -> _afresh.Engine:
+        store = self._store
+        if isinstance(store, _afresh.Engine):
+            return store
+        opened = stores.engine(store, self._secret)
+        self._store = opened
+        return opened
+
+    def _define(self) -> None:
+        """Gives the Rust side the identity of the function as it is now."""
+        function = self.__wrapped__
+        from afresh import identity
+
+        found = identity.identify(function)
+        name = self._name or found.name
+        digest = found.digest
+        by_code = self._version is None and self._mode == "code"
+        if self._version is not None:
+            digest = _digest("version", self._version)
+        elif self._mode == "name":
+            digest = _digest("name", "")
+        else:
+            for note in found.opaque:
+                warn.once(f"{name}: {note}")
+        if self._depends_on:
+            digest = _digest("depends", (digest, self._depends_on))
+        self._set(
+            self._engine(),
+            name,
+            digest,
+            found.record,
+            signature.parameters(function, self.ignore),
+            list(found.watch) if by_code else [],
+            list(found.absent) if by_code else [],
+            list(found.cells) if by_code else [],
+            [(value, known) for _, value, known in found.mutable] if by_code else [],
+            own=by_code and isinstance(function, types.FunctionType),
+            ttl=self.options.ttl,
+            # A subclass, or another codec of that name, decodes for itself.
+            pickle=type(self.codec) is PickleCodec and not (self.options.force or self.options.cache is False),
+            mapped=self.mapped,
+        )
+
+    def with_options(self, **options: Any) -> Memo:
+        """The same function with other options for some calls, such as ``f.with_options(force=True)(x)``."""
+        return self._with(Options(**options).over(self.options))
+
+    def _with(self, options: Options, **changes: Any) -> Memo:
+        settings: dict[str, Any] = {
+            "store": self._engine(),
+            "codec": self.codec,
+            "executor": self.executor,
+            "options": options,
+            "mode": self._mode,
+            "version": self._version,
+            "name": self._name,
+            "ignore": self.ignore,
+            "depends_on": self._depends_on,
+            "mapped": self.mapped,
+        }
+        return type(self)(self.__wrapped__, **{**settings, **changes})
+
+    def submit(self, *args: Any, **kwargs: Any) -> ResultRef:
+        """Runs the call, or finds it, and returns a reference to the stored result."""
+        return submit(self, args, kwargs, self.options)
+
+    def cached(self, *args: Any, **kwargs: Any) -> bool:
+        """Whether there is a fresh answer for the call. Nothing runs."""
+        return self._find(args, kwargs) is not None
+
+    def peek(self, *args: Any, **kwargs: Any) -> Any:
+        """The stored value, or None where there is no fresh answer. Nothing runs."""
+        hit = self._find(args, kwargs)
+        return None if hit is None else miss.decode(self, hit)
+
+    def _keyed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _afresh.Call | None:
+        """The call, or None where it has no key."""
+        call, problem = self._call(args, kwargs)
+        if call is None and problem is None:
+            raise TypeError(
+                f"these are not arguments of {self.name}; for a method give the instance too: "
+                "Class.method.cached(instance, ...)"
+            )
+        return call
+
+    def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _afresh.Hit | None:
+        call = self._keyed(args, kwargs)
+        return None if call is None else call.lookup()
+
+    def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the call whatever is stored, keeps and returns the new value."""
+        return self.with_options(force=True)(*args, **kwargs)
+
+    def invalidate(self, *args: Any, **kwargs: Any) -> bool:
+        """Takes the answer for the call back. Whether there was one."""
+        call = self._keyed(args, kwargs)
+        return False if call is None else call.forget()
+
+    def clear(self) -> int:
+        """Takes back every answer of the function; the history stays. How many there were."""
+        return self._engine().invalidate(function=self._recorded_name())
+
+    def put(self, value: Any, *args: Any, **kwargs: Any) -> None:
+        """Keeps ``value`` as the answer for the call, as if it had been computed."""
+        call, problem = self._call(args, kwargs)
+        if call is None:
+            raise ConfigError(f"{self.name}: this call has no key: {problem or 'the arguments do not fit'}")
+        miss.keep(self, value, call.start(), 0.0, self.options, miss.inputs(args, kwargs))
+
+    def _recorded_name(self) -> str:
+        from afresh import identity
+
+        return self._name or identity.identify(self.__wrapped__).name
+
+    def __reduce__(self) -> Any:
+        # By reference, as functions are: another process finds the decorated function under its name.
+        return self.__dict__.get("__qualname__", self._name)
+
+    def __repr__(self) -> str:
+        return f"<afresh.memo {self.name}>"
+
+
+class AsyncMemo(Memo):
+    """A remembered coroutine function. Waiting for another's computation never blocks the event loop."""
+
+    def __init__(self, function: Callable[..., Any], **settings: Any) -> None:
+        super().__init__(function, **settings)
+        from asyncio import coroutines
+
+        # What inspect.iscoroutinefunction (3.12) and asyncio.iscoroutinefunction look for.
+        mark = getattr(coroutines, "_is_coroutine", None)
+        if mark is not None:
+            self._is_coroutine = mark
+        import inspect
+
+        if hasattr(inspect, "_is_coroutine_mark"):
+            self._is_coroutine_marker = inspect._is_coroutine_mark
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        call, problem = self._call(args, kwargs)
+        options = self.options
+        if call is None:
+            if problem is not None:
+                warn.once(f"{self.name} runs uncached: {problem}")
+            return await self._run(args, kwargs, None, options)
+        ticket: _afresh.Ticket | None = None
+        try:
+            found = await self._begin(call, options)
+            if isinstance(found, miss.Outcome):
+                return found.value
+            ticket = found
+        except AfreshError as error:
+            if options.strict:
+                raise
+            warn.store(f"{self.name} runs without the store", error)
+        finally:
+            warn.emit()
+        with miss.running(call):
+            return await self._run(args, kwargs, ticket, options)
+
+    async def _begin(self, call: _afresh.Call, options: Options) -> miss.Outcome | _afresh.Ticket:
+        if options.force or options.cache is False or miss.is_running(call):
+            return call.start()
+        begun = call.begin(0)
+        if begun is None:
+            begun = await _elsewhere(lambda: call.begin(options.wait))
+        if begun is None:
+            warn.once(f"{self.name}: the running computation took longer than {options.wait} s; computing here too")
+            return call.start()
+        return begun if type(begun) is _afresh.Ticket else miss.taken(self, call, begun, True)
+
+    async def _run(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], ticket: _afresh.Ticket | None, options: Options
+    ) -> Any:
+        import asyncio
+        import time
+
+        sources = miss.inputs(args, kwargs)
+        args, kwargs = miss.load_refs(args, kwargs)
+        started = time.perf_counter()
+        left, pause = options.retries or 0, 0.1 if options.backoff is None else options.backoff
+        while True:
+            try:
+                coroutine = self.__wrapped__(*args, **kwargs)
+                value = await asyncio.wait_for(coroutine, options.timeout)
+                break
+            except Exception as error:
+                if left == 0:
+                    miss.failed(self, ticket, error, time.perf_counter() - started, options, sources)
+                    raise
+                left -= 1
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 30.0)
+            except BaseException:
+                if ticket is not None:
+                    ticket.release()
+                raise
+        if ticket is None or not ticket.held:
+            return value
+        return miss.keep(self, value, ticket, time.perf_counter() - started, options, sources).value
+
+    def submit(self, *args: Any, **kwargs: Any) -> ResultRef:
+        """Coroutine functions are awaited, not submitted."""
+        raise TypeError(f"{self.name} is a coroutine function: await the decorated function instead of submitting it")
+
+    def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        """As ``Memo.refresh``, to be awaited."""
+        return self.with_options(force=True)(*args, **kwargs)
+
+
+async def _elsewhere(wait: Callable[[], Any]) -> Any:
+    """Waits in a thread of its own: in a shared pool the waiting could keep out those who are waited for."""
+    import asyncio
+    import threading
+
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        # Cancelled meanwhile: a ticket is let go of with `result`.
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+    def body() -> None:
+        result, error = None, None
+        try:
+            result = wait()
+        except BaseException as raised:  # noqa: BLE001 - handed to the waiting task
+            error = raised
+        try:
+            loop.call_soon_threadsafe(settle, result, error)
+        except RuntimeError:
+            pass  # the loop is closed
+
+    threading.Thread(target=body, name="afresh wait", daemon=True).start()
+    return await future
+
+
+def submit(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options) -> ResultRef:
+    """Answers a call by a reference. A failure is a ``TaskError`` with the original traceback."""
+    if isinstance(memo, AsyncMemo):
+        memo.submit()
+    sources = [ref.commit_hash for ref in collect([args, kwargs], ResultRef) if ref.commit_hash]
+    try:
+        args = tuple(_settle(argument) for argument in args)
+        kwargs = {key: _settle(argument) for key, argument in kwargs.items()}
+        call, problem = memo._call(args, kwargs)
+        outcome = miss.outcome(memo, args, kwargs, call, problem, options, False, sources)
+    except Exception as error:
+        # An error of the store, which `strict` lets out, did not come from the function.
+        commit = error.__dict__.get("__afresh_commit__")
+        if commit is None and isinstance(error, AfreshError):
+            raise
+        import traceback
+
+        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        raise TaskError(f"{memo.name} failed:\n{text}", commit_hash=commit or None) from error
+    finally:
+        warn.emit()
+    return _reference(memo, args, kwargs, options, outcome)
+
+
+def _settle(argument: Any) -> Any:
+    """The argument, with its references loaded unless it is itself one that can be named by its result."""
+    if type(argument) is ResultRef and argument.hash:
+        return argument
+    return replace(argument, ResultRef, ResultRef.load)
+
+
+def _reference(memo: Memo, args: Any, kwargs: Any, options: Options, outcome: miss.Outcome) -> ResultRef:
+    if not outcome.hash:
+        value = outcome.value
+        return ResultRef(lambda: value, commit_hash=outcome.commit_hash, hash="", size=0)
+    engine, commit = memo._engine(), outcome.commit_hash
+
+    def load(mapped: bool = memo.mapped) -> Any:
+        found = engine.output(commit, mapped)
+        if found is None:
+            raise LookupError(f"the result of commit {commit[:12]} is gone")
+        return memo.codec.decode(*found)
+
+    def again(why: Exception) -> Any:
+        if options.strict and isinstance(why, AfreshError):
+            raise why
+        warn.once(f"{memo.name} is computed again: the result of commit {commit[:12]} cannot be loaded: {why}")
+        call, problem = memo._call(args, kwargs)
+        return miss.outcome(memo, args, kwargs, call, problem, options, True).value
+
+    digest = outcome.value_digest
+    if outcome.hit is not None:
+        digest = outcome.hit.value_digest
+    return ResultRef(
+        load,
+        commit_hash=commit,
+        hash=outcome.hash,
+        size=outcome.size,
+        codec=memo.codec.name if outcome.hit is None else outcome.hit.codec,
+        value_digest=digest,
+        again=again,
+    )
+
+
+def make(function: Any, **settings: Any) -> Any:
+    """The right kind of ``Memo`` for a function, a coroutine function, a classmethod or a staticmethod."""
+    if isinstance(function, (classmethod, staticmethod)):
+        return type(function)(make(function.__func__, **settings))
+    if isinstance(function, Memo):
+        raise ConfigError(f"{function.name} is already remembered", hint="decorate it once")
+    # Where functools was never imported there are no partials, and it is not imported for this.
+    partial = getattr(sys.modules.get("functools"), "partial", ())
+    inner = function
+    while isinstance(inner, partial):
+        inner = inner.func
+    code = getattr(inner, "__code__", None)
+    asynchronous = code is not None and code.co_flags & 0x80
+    return (AsyncMemo if asynchronous else Memo)(function, **settings)
+
+
+def memo(
+    function: Any = None,
+    /,
+    *,
+    store: Any = None,
+    secret: str | bytes | None = None,
+    codec: Any = None,
+    executor: Executor | None = None,
+    mode: str = "code",
+    version: str | None = None,
+    name: str | None = None,
+    ignore: tuple[str, ...] | str = (),
+    depends_on: tuple[Any, ...] | list[Any] = (),
+    mapped: bool = False,
+    **options: Any,
+) -> Any:
+    """Remembers what a function returned, until something it depends on changes.
+
+    Bare (``@afresh.memo``) or with settings (``@afresh.memo(ttl="3h")``).
+
+    store
+        An address (``"sqlite:.afresh"``, ``"memory:"``), a path, a ``Client`` or a store object. Without it
+        ``$AFRESH_URL``, else ``$AFRESH_DIR``, else ``.afresh`` in the working directory.
+    ttl
+        How long an answer is fresh: seconds, a ``timedelta`` or a text such as ``"2h5m"``.
+    tags
+        Labels to find and invalidate by: a mapping, or texts ``"key=value"``. Never part of the key.
+    mode, version
+        What identifies the function: its ``"code"`` and all of the project that it reaches (the default), its
+        ``"name"`` alone, or a ``version`` that you change by hand.
+    ignore
+        Names of parameters that do not matter for the result.
+    depends_on
+        Further functions or values that do.
+    retries, backoff, timeout
+        How often a failing call is tried again, how long to pause before the first time, and how long one
+        attempt may take.
+    wait
+        How long to wait for somebody else who is computing the same call.
+    when, max_bytes
+        Which results are kept.
+    codec, secret
+        How results become bytes (``"pickle"``, ``"safe-pickle"``, ``"json"``, or an object with ``dumps`` and
+        ``loads``), and a text that signs them.
+    mapped
+        Arrays are read in place, read-only, instead of copied.
+    strict
+        Errors of the store are raised instead of computing without it.
+
+    >>> import afresh
+    >>> @afresh.memo(store="memory:")
+    ... def double(x):
+    ...     print("computing")
+    ...     return 2 * x
+    >>> double(21)
+    computing
+    42
+    >>> double(x=21)
+    42
+    """
+    for option in options:
+        if option not in Options.__slots__:
+            raise TypeError(f"memo has no option {option!r}; beside its own it takes {', '.join(Options.__slots__)}")
+    settings: dict[str, Any] = {
+        "store": store,
+        "secret": secret,
+        "codec": codec,
+        "executor": executor,
+        "options": Options(**options),
+        "mode": mode,
+        "version": version,
+        "name": name,
+        "ignore": ignore,
+        "depends_on": depends_on,
+        "mapped": mapped,
+    }
+    if function is None:
+        return lambda function: make(function, **settings)
+    return make(function, **settings)
+
+
+def _digest(kind: str, value: Any) -> bytes:
+    digest, _ = _afresh.digest_value((kind, value))
+    return digest

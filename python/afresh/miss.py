@@ -1,0 +1,305 @@
+"""What happens when a call is not answered at once: wait, run, keep.
+
+The user's function runs here, in the caller's own thread. Whatever the store does, the caller gets what the function
+returns or raises; only with ``strict`` does an error of the store come out instead.
+"""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+
+from afresh import _afresh, warn
+from afresh.errors import AfreshError
+from afresh.refs import ResultRef
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from afresh.memo import Memo
+    from afresh.options import Options
+
+#: A result larger than this is not digested as a value: its bytes stand for it where it is chained.
+DIGEST_LIMIT = 64 << 20
+
+#: The calls that are running here: one that comes back to itself must not wait for itself.
+_running: ContextVar[tuple[str, ...]] = ContextVar("afresh_running", default=())
+
+
+class Outcome:
+    """A value, and what the store knows of it. ``load`` is set where the value itself was not needed."""
+
+    __slots__ = ("commit_hash", "hash", "hit", "size", "value", "value_digest")
+
+    def __init__(
+        self,
+        value: Any,
+        *,
+        commit_hash: str = "",
+        hash: str = "",
+        size: int = 0,
+        value_digest: bytes | None = None,
+        hit: _afresh.Hit | None = None,
+    ) -> None:
+        self.value = value
+        self.commit_hash = commit_hash
+        self.hash = hash
+        self.size = size
+        self.value_digest = value_digest
+        self.hit = hit
+
+
+def call(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], call: Any, problem: str | None) -> Any:
+    """The value of a call that ``Memo.__call__`` did not find."""
+    return outcome(memo, args, kwargs, call, problem, memo.options, True).value
+
+
+def outcome(
+    memo: Memo,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    call: _afresh.Call | None,
+    problem: str | None,
+    options: Options,
+    load: bool,
+    sources: list[str] | None = None,
+) -> Outcome:
+    """Answers a call from the store or by running it. Without ``load`` a hit is not decoded.
+
+    ``sources`` are the commits whose results went in, where the arguments no longer tell.
+    """
+    if call is None:
+        if problem is not None:
+            if options.strict:
+                memo._engine().flush()
+            warn.once(f"{memo.name} runs uncached: {problem}")
+        return run(memo, args, kwargs, None, options, [])
+    ticket: _afresh.Ticket | None = None
+    try:
+        found = begin(memo, call, problem, options, load)
+    except AfreshError as error:
+        if options.strict:
+            raise
+        warn.store(f"{memo.name} runs without the store", error)
+    else:
+        if isinstance(found, Outcome):
+            return found
+        ticket = found
+    sources = inputs(args, kwargs) if sources is None else sources
+    with running(call):
+        return run(memo, args, kwargs, ticket, options, sources)
+
+
+class running:  # noqa: N801 - used as a function
+    """Marks a call as running here, for as long as the block lasts."""
+
+    __slots__ = ("_fingerprint", "_token")
+
+    def __init__(self, call: _afresh.Call) -> None:
+        self._fingerprint = call.fingerprint
+
+    def __enter__(self) -> None:
+        self._token = _running.set((*_running.get(), self._fingerprint))
+
+    def __exit__(self, *_: object) -> None:
+        _running.reset(self._token)
+
+
+def is_running(call: _afresh.Call) -> bool:
+    """Whether the call is running here already."""
+    here = _running.get()
+    return bool(here) and call.fingerprint in here
+
+
+def begin(
+    memo: Memo, call: _afresh.Call, problem: str | None, options: Options, load: bool
+) -> Outcome | _afresh.Ticket:
+    """A hit, or the right to run."""
+    if problem is not None:
+        warn.once(f"{memo.name} is computed again: {problem}")
+        return call.start()
+    if options.force or options.cache is False or is_running(call):
+        return call.start()
+    begun = call.begin(options.wait)
+    if begun is None:
+        warn.once(f"{memo.name}: the running computation took longer than {options.wait} s; computing here too")
+        return call.start()
+    return begun if type(begun) is _afresh.Ticket else taken(memo, call, begun, load)
+
+
+def taken(memo: Memo, call: _afresh.Call, hit: _afresh.Hit, load: bool) -> Outcome | _afresh.Ticket:
+    """The outcome of a hit, or the right to run where it cannot be loaded."""
+    try:
+        value = decode(memo, hit) if load else None
+    except Exception as error:
+        warn.once(f"{memo.name} is computed again: the stored result cannot be loaded: {error}")
+        return call.start()
+    return Outcome(value, commit_hash=hit.commit, hash=hit.hash, size=hit.size, hit=hit)
+
+
+def decode(memo: Memo, hit: _afresh.Hit) -> Any:
+    """The value of a hit."""
+    data, buffers = hit.parts(memo.mapped)
+    return memo.codec.decode(hit.codec, data, buffers)
+
+
+def run(
+    memo: Memo,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    ticket: _afresh.Ticket | None,
+    options: Options,
+    sources: list[str],
+) -> Outcome:
+    """Runs the function and records what happened."""
+    started = time.perf_counter()
+    try:
+        args, kwargs = load_refs(args, kwargs)
+        started = time.perf_counter()
+        value = attempts(memo, args, kwargs, options)
+    except Exception as error:
+        failed(memo, ticket, error, time.perf_counter() - started, options, sources)
+        raise
+    except BaseException:
+        if ticket is not None:
+            ticket.release()
+        raise
+    # A child that was forked by the function comes back here too; the run is its parent's.
+    if ticket is None or not ticket.held:
+        return Outcome(value)
+    return keep(memo, value, ticket, time.perf_counter() - started, options, sources)
+
+
+def load_refs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments, with those that are references to results loaded."""
+    if not any(type(a) is ResultRef for a in (*args, *kwargs.values())):
+        return args, kwargs
+    loaded = {key: a.load() if type(a) is ResultRef else a for key, a in kwargs.items()}
+    return tuple(a.load() if type(a) is ResultRef else a for a in args), loaded
+
+
+def inputs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+    """The commits whose results are arguments."""
+    return [a.commit_hash for a in (*args, *kwargs.values()) if type(a) is ResultRef and a.commit_hash]
+
+
+def attempts(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options) -> Any:
+    """Calls the function, again after a failure as often as asked, pausing twice as long each time."""
+    pause = 0.1 if options.backoff is None else options.backoff
+    left = options.retries or 0
+    while True:
+        try:
+            if options.timeout is None and memo.executor is None:
+                return memo.__wrapped__(*args, **kwargs)
+            from afresh import executors
+
+            return executors.run(memo, args, kwargs, options.timeout)
+        except Exception:
+            if left == 0:
+                raise
+            left -= 1
+            time.sleep(pause)
+            pause = min(pause * 2, 30.0)
+
+
+def failed(
+    memo: Memo,
+    ticket: _afresh.Ticket | None,
+    error: Exception,
+    took: float,
+    options: Options,
+    sources: list[str],
+) -> None:
+    """Records a failure, and with the exception the failed commit's hash: empty where it could not be recorded."""
+    # Set also where it is there: the same exception may have come through an inner call.
+    error.__dict__["__afresh_commit__"] = ""
+    if ticket is None or not ticket.held:
+        return
+    import traceback
+
+    try:
+        text = _plain("".join(traceback.format_exception(type(error), error, error.__traceback__)))
+        message = _plain(_message(error))
+        report = ticket.fail(
+            type(error).__name__, message, text, took=took, tags=options.tags, inputs=sources
+        )
+        error.__dict__["__afresh_commit__"] = report[0]
+    except Exception as problem:
+        ticket.release()
+        warn.store(f"{memo.name}: a failure could not be recorded", problem)
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
+def _plain(text: str) -> str:
+    """The text with what UTF-8 cannot say written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def keep(
+    memo: Memo,
+    value: Any,
+    ticket: _afresh.Ticket,
+    took: float,
+    options: Options,
+    sources: list[str],
+) -> Outcome:
+    """Stores a value; it is the caller's whether or not that works."""
+    try:
+        reason, data, buffers = encode(memo, value, options)
+        if reason is not None:
+            commit, *_ = ticket.unkept(_plain(reason), took=took, tags=options.tags, inputs=sources)
+            return Outcome(value, commit_hash=commit)
+        digest = value_digest(memo, value, data, buffers)
+        commit, hash, size, _ = ticket.finish(
+            memo.codec.name,
+            data,
+            buffers,
+            took=took,
+            tags=options.tags,
+            inputs=sources,
+            value_digest=digest,
+            publish=options.cache is not False,
+        )
+        return Outcome(value, commit_hash=commit, hash=hash or "", size=size, value_digest=digest)
+    except Exception as error:
+        ticket.release()
+        if options.strict and isinstance(error, AfreshError):
+            raise
+        warn.store(f"{memo.name}: the result could not be stored", error)
+        return Outcome(value)
+
+
+def encode(memo: Memo, value: Any, options: Options) -> tuple[str | None, bytes, list[Any]]:
+    """Why a value is not kept (None: it is), and its bytes."""
+    if options.when is not None and not options.when(value):
+        return "the condition `when` said no", b"", []
+    try:
+        data, buffers = memo.codec.encode(value)
+    except Exception as error:
+        kind = type(value).__name__
+        reason = f"a {kind} cannot be stored through the codec `{memo.codec.name}`: {error}"
+        warn.once(f"{memo.name}: {reason}; it is returned and will be computed again")
+        return reason, b"", []
+    if options.max_bytes is not None:
+        total = len(data) + sum(buffer.raw().nbytes for buffer in buffers)
+        if total > options.max_bytes:
+            return f"{total} bytes are more than max_bytes={options.max_bytes}", b"", []
+    return None, data, buffers
+
+
+def value_digest(memo: Memo, value: Any, data: bytes, buffers: list[Any]) -> bytes | None:
+    """The canonical digest of a result, where the codec is exact and the value is not huge."""
+    if not memo.codec.exact or len(data) + sum(buffer.raw().nbytes for buffer in buffers) > DIGEST_LIMIT:
+        return None
+    try:
+        digest, notes = _afresh.digest_value(value)
+    except Exception:
+        return None
+    return None if notes else digest

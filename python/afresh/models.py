@@ -1,0 +1,126 @@
+"""Commits as Python sees them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+__all__ = ["Argument", "Commit", "Output", "Stats"]
+
+
+class Argument(NamedTuple):
+    """One bound argument: its name, a short text of its value, its digest, the commit it came from."""
+
+    name: str
+    preview: str
+    digest: str
+    source: str | None
+
+
+class Output(NamedTuple):
+    """A stored result: its hash, its length in bytes, its codec."""
+
+    hash: str
+    size: int
+    codec: str
+
+
+class Commit(NamedTuple):
+    """The immutable record of one execution."""
+
+    hash: str
+    fingerprint: str
+    function: str
+    function_hash: str
+    arguments: tuple[Argument, ...]
+    parent: str | None
+    inputs: tuple[str, ...]
+    status: str
+    created_at: datetime
+    took: float
+    ttl: float | None
+    tags: dict[str, str | None]
+    user: str
+    host: str
+    pid: int
+    output: Output | None
+    unkept: str | None
+    error: str | None
+    traceback: str | None
+    value_digest: bytes | None
+
+    @property
+    def short_hash(self) -> str:
+        """The first twelve digits of the hash."""
+        return self.hash[:12]
+
+    def summary(self) -> dict[str, Any]:
+        """The essentials, ready for JSON."""
+        return {
+            "hash": self.hash,
+            "short_hash": self.short_hash,
+            "function": self.function,
+            "status": self.status,
+            "created": self.created_at.isoformat(),
+            "took": self.took,
+            "output": self.output.hash if self.output else None,
+            "parent": self.parent,
+            "tags": self.tags,
+        }
+
+    def __repr__(self) -> str:
+        return f"<Commit {self.short_hash} {self.function} {self.status}>"
+
+
+class Stats(NamedTuple):
+    """What a store holds and what it was good for; bytes are bytes, ``saved`` is seconds."""
+
+    commits: int
+    completed: int
+    failed: int
+    answers: int
+    hits: int
+    saved: float
+    inline_objects: int
+    inline_bytes: int
+    file_objects: int
+    file_bytes: int
+    disk_bytes: int
+
+
+def commit(raw: dict[str, Any]) -> Commit:
+    """A typed record of what the engine gave."""
+    error = raw.get("error")
+    output = raw.get("output")
+    digest = raw.get("value_digest")
+    return Commit(
+        hash=raw["hash"],
+        fingerprint=raw["fingerprint"],
+        function=raw["function"],
+        function_hash=raw["function_hash"],
+        arguments=tuple(Argument(*argument) for argument in raw["arguments"]),
+        parent=raw["parent"],
+        inputs=tuple(raw["inputs"]),
+        status=raw["status"],
+        created_at=datetime.fromtimestamp(
+            raw["started"] / 1000 + raw["took_us"] / 1e6, tz=timezone.utc
+        ),
+        took=raw["took_us"] / 1e6,
+        ttl=None if raw["ttl_ms"] is None else raw["ttl_ms"] / 1000,
+        tags=dict(raw["tags"]),
+        user=raw["user"],
+        host=raw["host"],
+        pid=raw["pid"],
+        output=Output(*output) if output else None,
+        unkept=raw.get("unkept"),
+        error=f"{error[0]}: {error[1]}" if error else None,
+        traceback=error[2] if error else None,
+        value_digest=bytes(digest) if digest else None,
+    )
+
+
+def stats(raw: dict[str, int]) -> Stats:
+    """A typed record of what the engine counted."""
+    figures: dict[str, Any] = dict(raw)
+    figures["saved"] = figures.pop("saved_us") / 1e6
+    return Stats(**figures)
