@@ -1,0 +1,69 @@
+# afresh: what there is to run. `make demo` and `make test` set up everything they need.
+#
+# Needs: Rust (the version in Cargo.toml) with cargo, Python >= 3.10 with venv, a C compiler.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+# One interpreter for every build, so that nothing is built twice.
+export PYO3_PYTHON := $(BIN)/python
+export CARGO_TERM_PROGRESS_WHEN ?= never
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt clippy layers rust extension types python bench clean
+
+help: ## show this
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
+
+demo: $(VENV)/demo ## compute a real pipeline once, then again from the store
+	$(BIN)/python examples/quickstart.py
+
+test: check rust python types ## everything: format, lints, layers, Rust and Python tests, stubs, documents
+
+check: fmt clippy layers ## what needs no tests to run
+
+fmt: ## formatting
+	cargo fmt --all --check
+
+clippy: $(VENV)/bin/python ## lints
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+layers: ## dependencies point down only
+	$(PYTHON) tools/layers.py
+
+rust: $(VENV)/bin/python ## Rust tests and documentation examples
+	cargo test --workspace --quiet
+
+extension: $(VENV)/tools ## the Python extension, unoptimised, in the virtual environment
+	$(BIN)/maturin develop --quiet
+
+python: extension $(VENV)/tests ## Python tests, README and guides
+	$(BIN)/python -m pytest -q
+
+types: extension $(VENV)/tests ## the stubs against the built module, and the package's own types
+	$(BIN)/python -m mypy.stubtest afresh._afresh
+	$(BIN)/python -m mypy
+
+bench: $(VENV)/demo ## floors of this machine beside ours
+	$(BIN)/python benches/python/floor.py
+
+clean: ## remove what was built
+	rm -rf target $(VENV) python/afresh/*.so
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else "afresh needs Python 3.10 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/tools: $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'maturin==1.16.0'
+	touch $@
+
+$(VENV)/tests: python/requirements-test.txt $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r python/requirements-test.txt
+	touch $@
+
+# The optimised extension. Rebuilt when a source changed; cargo knows what of it.
+$(VENV)/demo: $(VENV)/tools Cargo.toml Cargo.lock $(shell find crates python/afresh -name '*.rs' -o -name '*.toml')
+	@echo 'Building the extension (a minute or two the first time) ...'
+	$(BIN)/maturin develop --release --quiet
+	touch $@
