@@ -505,3 +505,25 @@ def test_annotations_that_cannot_be_evaluated_do_not_matter(store):
     scope = {"__name__": "lazy"}
     exec("def f(x: 'NotThere' = 1) -> 'NorThis':\n    return x\n", scope)
     assert afresh.memo(scope["f"], store=store)() == 1
+
+
+def test_what_a_context_variable_or_a_thread_has_is_seen(store):
+    import contextvars
+    import threading
+
+    rate = contextvars.ContextVar("rate", default=1)
+    mine = threading.local()
+    mine.factor = 1
+
+    @afresh.memo(store=store)
+    def price(amount):
+        return amount * rate.get() * mine.factor
+
+    assert price(10) == 10
+    rate.set(2)
+    assert price(10) == 20
+    mine.factor = 3
+    assert price(10) == 60
+    rate.set(1)
+    mine.factor = 1
+    assert price(10) == 10

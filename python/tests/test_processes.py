@@ -343,7 +343,6 @@ def test_a_parent_that_closes_loses_nothing_of_its_children(store):
     assert client.verify() == []
 
 
-@pytest.mark.xfail(strict=False, reason="the threads that hash stay behind: src/digest/buffer.rs")
 def test_big_arguments_in_a_forked_child(store):
     """Hashing by several threads must not wait for threads that the fork left behind."""
     numpy = pytest.importorskip("numpy")

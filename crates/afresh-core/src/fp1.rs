@@ -199,14 +199,16 @@ impl Encoder {
     /// A value was completed that began at `start` and may be too long.
     fn long(&mut self, start: usize) {
         if !self.open.is_empty() && self.buffer.len() - start > INLINE {
-            self.collapse(start, None);
+            let collapsed = self.collapse(start, None);
+            self.wrote();
+            self.collapsed.push(collapsed);
         } else {
             self.wrote();
         }
     }
 
-    /// Replaces what was written since `start` by its digest.
-    fn collapse(&mut self, start: usize, hashed: Option<Box<blake3::Hasher>>) {
+    /// Replaces what was written since `start` by its digest; says how deep that was.
+    fn collapse(&mut self, start: usize, hashed: Option<Box<blake3::Hasher>>) -> (usize, Digest) {
         let mut hasher = hashed.unwrap_or_else(|| {
             let mut hasher = Box::new(blake3::Hasher::new());
             hasher.update(VALUE);
@@ -217,9 +219,7 @@ impl Encoder {
         self.buffer.truncate(start);
         self.buffer.push(tag::DIGEST);
         self.buffer.extend_from_slice(&digest.0);
-        let depth = self.open.len();
-        self.wrote();
-        self.collapsed.push((depth, digest));
+        (self.open.len(), digest)
     }
 
     /// A value was completed.
@@ -230,37 +230,42 @@ impl Encoder {
         }
     }
 
+    /// One value less is awaited. Whatever is completed by that is itself a value of what it stands in, and so on: a
+    /// loop, because values may be nested deeper than the stack is.
     fn count(&mut self) {
         self.collapsed.clear();
-        let Some(open) = self.open.last_mut() else { return };
-        open.remaining = open.remaining.saturating_sub(1);
-        if open.remaining > 0 {
-            if self.buffer.len() - open.start > WAITING {
-                let nested = open.start > 0;
-                let hasher = open.hashed.get_or_insert_with(|| {
-                    let mut hasher = Box::new(blake3::Hasher::new());
-                    if nested {
-                        hasher.update(VALUE);
-                    }
-                    hasher
-                });
-                hasher.update(self.buffer.get(open.start..).unwrap_or_default());
-                self.buffer.truncate(open.start);
+        loop {
+            let Some(open) = self.open.last_mut() else { return };
+            open.remaining = open.remaining.saturating_sub(1);
+            if open.remaining > 0 {
+                if self.buffer.len() - open.start > WAITING {
+                    let nested = open.start > 0;
+                    let hasher = open.hashed.get_or_insert_with(|| {
+                        let mut hasher = Box::new(blake3::Hasher::new());
+                        if nested {
+                            hasher.update(VALUE);
+                        }
+                        hasher
+                    });
+                    hasher.update(self.buffer.get(open.start..).unwrap_or_default());
+                    self.buffer.truncate(open.start);
+                }
+                return;
             }
-            return;
-        }
-        let Some(Open { start, hashed, .. }) = self.open.pop() else { return };
-        if self.open.is_empty() {
-            if let Some(mut hasher) = hashed {
-                hasher.update(&self.buffer);
-                self.whole = Some(Digest(*hasher.finalize().as_bytes()));
-                self.buffer.clear();
-                self.buffer.extend_from_slice(VALUE);
+            let Some(Open { start, hashed, .. }) = self.open.pop() else { return };
+            if self.open.is_empty() {
+                if let Some(mut hasher) = hashed {
+                    hasher.update(&self.buffer);
+                    self.whole = Some(Digest(*hasher.finalize().as_bytes()));
+                    self.buffer.clear();
+                    self.buffer.extend_from_slice(VALUE);
+                }
+                return;
             }
-        } else if hashed.is_some() || self.buffer.len() - start > INLINE {
-            self.collapse(start, hashed);
-        } else {
-            self.wrote();
+            if hashed.is_some() || self.buffer.len() - start > INLINE {
+                let collapsed = self.collapse(start, hashed);
+                self.collapsed.push(collapsed);
+            }
         }
     }
 

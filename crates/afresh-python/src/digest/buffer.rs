@@ -4,6 +4,8 @@
 //! lock above some KB. Floating-point elements go through in blocks that fit a cache: a block that
 //! holds a NaN other than the canonical one is hashed from a copy in which every NaN is that one.
 
+use std::sync::OnceLock;
+
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -37,8 +39,16 @@ pub(super) fn update(py: Python<'_>, hasher: &mut blake3::Hasher, bytes: &[u8], 
     }
 }
 
+/// Whether several threads may hash. The threads of the pool belong to the process that first used it: in a child
+/// that was forked from it they are not there, and waiting for them would never end.
+fn may_be_parallel() -> bool {
+    static OWNER: OnceLock<u32> = OnceLock::new();
+    let here = std::process::id();
+    *OWNER.get_or_init(|| here) == here
+}
+
 fn update_detached(hasher: &mut blake3::Hasher, bytes: &[u8], floats: Floats) {
-    let parallel = bytes.len() >= PARALLEL;
+    let parallel = bytes.len() >= PARALLEL && may_be_parallel();
     if floats == Floats::None {
         if parallel {
             hasher.update_rayon(bytes);

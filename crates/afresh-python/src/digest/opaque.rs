@@ -31,7 +31,6 @@ pub(super) fn known(library: &str, name: &str) -> Option<Take> {
         | ("_ssl" | "ssl", "_SSLContext" | "SSLContext")
         | ("select", _)
         | ("selectors", "BaseSelector")
-        | ("_contextvars" | "contextvars", "ContextVar")
         | ("urllib", "OpenerDirector")
         | ("http", "HTTPConnection")
         | ("ftplib", "FTP")
@@ -66,6 +65,8 @@ pub(super) fn known(library: &str, name: &str) -> Option<Take> {
         | ("rich", "Console" | "Progress" | "Live")
         | ("loguru", "Logger")
         | ("structlog", "BoundLoggerBase" | "BoundLoggerLazyProxy") => handle,
+        ("_contextvars" | "contextvars" | "builtins", "ContextVar") => context_variable,
+        ("_thread", "_local") => thread_local,
         ("sqlite3" | "_sqlite3", "Connection") => sqlite,
         ("sqlalchemy", "Engine" | "Connection" | "Session" | "scoped_session") => sqlalchemy,
         ("_io" | "io", "BytesIO" | "StringIO") => super::objects::object,
@@ -93,6 +94,28 @@ fn handle<'py>(context: &mut Context<'_, 'py>, value: Value<'_, 'py>) -> Fallibl
     context.note(format!("`{}` is identified by its type only", type_name(value)));
     let class = context.class(&value.get_type())?;
     Ok(Part::node("handle", [class, Part::None]))
+}
+
+/// A context variable counts as its value here and now: that is what whoever refers to it reads.
+fn context_variable<'py>(
+    context: &mut Context<'_, 'py>,
+    value: Value<'_, 'py>,
+) -> Fallible<Part<'py>> {
+    let name = Part::Value(value.getattr("name")?);
+    // Without a value and a default, `get` raises.
+    Ok(match attempt(context.py, value.call_method0("get"))? {
+        Some(current) => Part::node("contextvar", [name, Part::Value(current)]),
+        None => Part::node("contextvar", [name]),
+    })
+}
+
+/// What this thread has in it.
+fn thread_local<'py>(context: &mut Context<'_, 'py>, value: Value<'_, 'py>) -> Fallible<Part<'py>> {
+    let class = context.class(&value.get_type())?;
+    Ok(match attempt(context.py, value.getattr("__dict__"))? {
+        Some(state) => Part::node("local", [class, Part::Value(state)]),
+        None => Part::node("local", [class]),
+    })
 }
 
 /// A connection that can say to what.
