@@ -71,10 +71,12 @@ class Memo(_afresh.Memo):
 
     @property
     def name(self) -> str:
-        """The name under which calls are remembered."""
-        function = self.__wrapped__
-        plain = getattr(function, "__qualname__", None) or type(function).__qualname__
-        return self._name or f"{getattr(function, '__module__', None) or '?'}.{plain}"
+        """The name under which calls are remembered: the same in every process, also in a script run by itself."""
+        if self._name is not None:
+            return self._name
+        from afresh import identity
+
+        return identity.identify(self.__wrapped__).name
 
     def _engine(self) -> _afresh.Engine:
         store = self._store
@@ -176,7 +178,7 @@ class Memo(_afresh.Memo):
 
     def clear(self) -> int:
         """Takes back every answer of the function; the history stays. How many there were."""
-        return self._engine().invalidate(function=self._recorded_name())
+        return self._engine().invalidate(function=self.name)
 
     def put(self, value: Any, *args: Any, **kwargs: Any) -> None:
         """Keeps ``value`` as the answer for the call, as if it had been computed."""
@@ -184,11 +186,6 @@ class Memo(_afresh.Memo):
         if call is None:
             raise ConfigError(f"{self.name}: this call has no key: {problem or 'the arguments do not fit'}")
         miss.keep(self, value, call.start(), 0.0, self.options, miss.inputs(args, kwargs))
-
-    def _recorded_name(self) -> str:
-        from afresh import identity
-
-        return self._name or identity.identify(self.__wrapped__).name
 
     def __reduce__(self) -> Any:
         # By reference, as functions are: another process finds the decorated function under its name.

@@ -3,7 +3,7 @@
 `identify(func)` walks from a callable to its helpers, classes and data, and answers with an `Identity`: the
 digest, the named components behind it, and what a caller has to look at to know that it still holds (pointer
 checks and mutable data). `callable_digest(obj)` is the digest alone, for functions and classes met inside
-values. The rules are in docs/concepts/identity.md. Neither ever raises: what cannot be named degrades to a
+values. The rules are in docs/guide/python.md. Neither ever raises: what cannot be named degrades to a
 weaker identity and is listed as opaque. Nothing here runs project code or imports a module of it.
 """
 
