@@ -50,9 +50,18 @@ class Outcome:
         self.hit = hit
 
 
-def call(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], call: Any, problem: str | None) -> Any:
-    """The value of a call that ``Memo.__call__`` did not find."""
-    return outcome(memo, args, kwargs, call, problem, memo.options, True).value
+def call(
+    memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], call: Any, problem: str | None
+) -> Outcome | Run:
+    """What becomes of a call that ``Memo.__call__`` did not find: its outcome, or a run that is for the caller to make.
+
+    The caller is the Rust side, which calls the function itself: a function that calls itself a few hundred times
+    deep has then one Python frame a level, as without us.
+    """
+    options = memo.options
+    found = prepare(memo, args, kwargs, call, problem, options, True)
+    plain = memo.executor is None and options.timeout is None and not options.retries
+    return found if plain or isinstance(found, Outcome) else found.complete()
 
 
 def outcome(
@@ -69,12 +78,27 @@ def outcome(
 
     ``sources`` are the commits whose results went in, where the arguments no longer tell.
     """
+    found = prepare(memo, args, kwargs, call, problem, options, load, sources)
+    return found if isinstance(found, Outcome) else found.complete()
+
+
+def prepare(
+    memo: Memo,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    call: _afresh.Call | None,
+    problem: str | None,
+    options: Options,
+    load: bool,
+    sources: list[str] | None = None,
+) -> Outcome | Run:
+    """The outcome of a call, or what is needed to run it."""
     if call is None:
         if problem is not None:
             if options.strict:
                 memo._engine().flush()
             warn.once(f"{memo.name} runs uncached: {problem}")
-        return run(memo, args, kwargs, None, options, [])
+        return Run(memo, args, kwargs, None, None, options, [])
     ticket: _afresh.Ticket | None = None
     try:
         found = begin(memo, call, problem, options, load)
@@ -87,8 +111,67 @@ def outcome(
             return found
         ticket = found
     sources = inputs(args, kwargs) if sources is None else sources
-    with running(call):
-        return run(memo, args, kwargs, ticket, options, sources)
+    return Run(memo, args, kwargs, call, ticket, options, sources)
+
+
+class Run:
+    """A call that is to be made. Whoever holds it calls the function and says what came of it, once."""
+
+    __slots__ = ("_mark", "_memo", "_options", "_sources", "_started", "_ticket", "args", "kwargs")
+
+    def __init__(
+        self,
+        memo: Memo,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        call: _afresh.Call | None,
+        ticket: _afresh.Ticket | None,
+        options: Options,
+        sources: list[str],
+    ) -> None:
+        self._memo = memo
+        self._ticket = ticket
+        self._options = options
+        self._sources = sources
+        self._mark = running(call) if call is not None else None
+        if self._mark is not None:
+            self._mark.__enter__()
+        self._started = time.perf_counter()
+        try:
+            self.args, self.kwargs = load_refs(args, kwargs)
+        except BaseException as error:
+            self.failed(error)
+            raise
+        self._started = time.perf_counter()
+
+    def complete(self) -> Outcome:
+        """Calls the function as the options say."""
+        try:
+            value = attempts(self._memo, self.args, self.kwargs, self._options)
+        except BaseException as error:
+            self.failed(error)
+            raise
+        return self.done(value)
+
+    def done(self, value: Any) -> Outcome:
+        """It returned."""
+        took = time.perf_counter() - self._started
+        if self._mark is not None:
+            self._mark.__exit__()
+        # A child that was forked by the function comes back here too; the run is its parent's.
+        if self._ticket is None or not self._ticket.held:
+            return Outcome(value)
+        return keep(self._memo, value, self._ticket, took, self._options, self._sources)
+
+    def failed(self, error: BaseException) -> None:
+        """It raised. What is not an ``Exception`` (Ctrl-C) is not a result of the function: nothing is recorded."""
+        took = time.perf_counter() - self._started
+        if self._mark is not None:
+            self._mark.__exit__()
+        if isinstance(error, Exception):
+            failed(self._memo, self._ticket, error, took, self._options, self._sources)
+        elif self._ticket is not None:
+            self._ticket.release()
 
 
 class running:  # noqa: N801 - used as a function
@@ -142,33 +225,6 @@ def decode(memo: Memo, hit: _afresh.Hit) -> Any:
     """The value of a hit."""
     data, buffers = hit.parts(memo.mapped)
     return memo.codec.decode(hit.codec, data, buffers)
-
-
-def run(
-    memo: Memo,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    ticket: _afresh.Ticket | None,
-    options: Options,
-    sources: list[str],
-) -> Outcome:
-    """Runs the function and records what happened."""
-    started = time.perf_counter()
-    try:
-        args, kwargs = load_refs(args, kwargs)
-        started = time.perf_counter()
-        value = attempts(memo, args, kwargs, options)
-    except Exception as error:
-        failed(memo, ticket, error, time.perf_counter() - started, options, sources)
-        raise
-    except BaseException:
-        if ticket is not None:
-            ticket.release()
-        raise
-    # A child that was forked by the function comes back here too; the run is its parent's.
-    if ticket is None or not ticket.held:
-        return Outcome(value)
-    return keep(memo, value, ticket, time.perf_counter() - started, options, sources)
 
 
 def load_refs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -527,3 +527,11 @@ def test_what_a_context_variable_or_a_thread_has_is_seen(store):
     rate.set(1)
     mine.factor = 1
     assert price(10) == 10
+
+
+def test_a_function_may_call_itself_as_deep_as_without_us(store):
+    @afresh.memo(store=store)
+    def fibonacci(n):
+        return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
+
+    assert fibonacci(400) % 1000 == 675

@@ -50,7 +50,7 @@ pub(crate) struct Memo {
     /// The function itself.
     #[pyo3(get, name = "__wrapped__")]
     function: Py<PyAny>,
-    /// Called as `miss(memo, args, kwargs, call or None, problem or None)`.
+    /// Called as `miss(memo, args, kwargs, call or None, problem or None)`; answers with an outcome or a run.
     miss: Py<PyAny>,
     definition: Mutex<Option<Arc<Definition>>>,
 }
@@ -222,7 +222,27 @@ impl Memo {
         let py = slf.py();
         let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
         let call = call.map(|call| Py::new(py, call)).transpose()?;
-        slf.get().miss.bind(py).call1((slf, args, kwargs, call, problem))
+        let found = slf.get().miss.bind(py).call1((slf, args, kwargs, call, problem))?;
+        if let Some(value) = found.getattr_opt(intern!(py, "value"))? {
+            return Ok(value);
+        }
+        // The function is called from here, so that a level of recursion is one Python frame.
+        let args = found.getattr(intern!(py, "args"))?.cast_into::<PyTuple>()?;
+        let kwargs = found.getattr(intern!(py, "kwargs"))?.cast_into::<PyDict>()?;
+        match slf.get().function.bind(py).call(args, Some(&kwargs)) {
+            Ok(value) => {
+                found.call_method1(intern!(py, "done"), (&value,))?;
+                Ok(value)
+            }
+            Err(error) => {
+                let raised = error.value(py);
+                if let Some(traceback) = error.traceback(py) {
+                    raised.setattr(intern!(py, "__traceback__"), traceback)?;
+                }
+                found.call_method1(intern!(py, "failed"), (raised,))?;
+                Err(error)
+            }
+        }
     }
 
     /// The value of a hit, or why there is none.
