@@ -102,8 +102,11 @@ class Memo(_afresh.Memo):
         else:
             for note in found.opaque:
                 warn.once(f"{name}: {note}")
+        mutable = [(value, known) for _, value, known in found.mutable] if by_code else []
         if self._depends_on:
             digest = _digest("depends", (digest, self._depends_on))
+            # Looked at again on each call: a list may grow, a function may be defined anew.
+            mutable += [(value, _afresh.digest_value(value)[0]) for value in self._depends_on]
         self._set(
             self._engine(),
             name,
@@ -113,7 +116,7 @@ class Memo(_afresh.Memo):
             list(found.watch) if by_code else [],
             list(found.absent) if by_code else [],
             list(found.cells) if by_code else [],
-            [(value, known) for _, value, known in found.mutable] if by_code else [],
+            mutable,
             own=by_code and isinstance(function, types.FunctionType),
             ttl=self.options.ttl,
             # A subclass, or another codec of that name, decodes for itself.

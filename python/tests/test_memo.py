@@ -535,3 +535,24 @@ def test_a_function_may_call_itself_as_deep_as_without_us(store):
         return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
 
     assert fibonacci(400) % 1000 == 675
+
+
+@pytest.mark.parametrize("how", [{}, {"version": "1"}, {"mode": "name"}])
+def test_a_declared_dependency_that_changes_is_seen_at_the_next_call(store, how):
+    rates = [1]
+    runs = []
+
+    @afresh.memo(store=store, depends_on=[rates], ignore="log", **how)
+    def price(amount, log):
+        log.append(amount)
+        return amount
+
+    price(10, runs)
+    price(10, runs)
+    assert len(runs) == 1
+    rates.append(2)
+    price(10, runs)
+    assert len(runs) == 2
+    rates.pop()
+    price(10, runs)
+    assert len(runs) == 2

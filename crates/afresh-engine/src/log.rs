@@ -89,7 +89,8 @@ impl Engine {
         Ok(found)
     }
 
-    async fn is_full_name(&self, name: &str) -> Result<bool> {
+    /// Whether some commit is of a function of exactly this name.
+    pub(crate) async fn is_full_name(&self, name: &str) -> Result<bool> {
         let scan = Scan { function: Some(name.to_owned()), limit: 1, ..Scan::new(Space::Commit) };
         let page = self.store().scan(&scan).await?;
         Ok(commits(&page).any(|(_, commit)| commit.function == name))

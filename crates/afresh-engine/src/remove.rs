@@ -71,6 +71,12 @@ impl Engine {
     pub async fn invalidate(&self, selection: &Selection) -> Result<u64> {
         self.new_epoch().await?;
         let mut scan = Scan { tags: selection.tags.clone(), ..Scan::new(Space::Commit) };
+        // A full name means that function only, not also others whose names end so.
+        if let Some(name) = &selection.function
+            && self.is_full_name(name).await?
+        {
+            scan.function = Some(name.clone());
+        }
         let mut fingerprints = HashSet::new();
         let mut chosen = HashSet::new();
         loop {
@@ -80,8 +86,11 @@ impl Engine {
                     .tags
                     .iter()
                     .all(|wanted| commit.tags.iter().any(|tag| wanted.selects(tag)));
-                let named =
-                    selection.function.as_ref().is_none_or(|name| names(name, &commit.function));
+                let named = match (&scan.function, &selection.function) {
+                    (Some(full), _) => commit.function == *full,
+                    (None, Some(name)) => names(name, &commit.function),
+                    (None, None) => true,
+                };
                 if tagged && named {
                     fingerprints.insert(commit.fingerprint);
                     chosen.insert(id);

@@ -101,3 +101,15 @@ fn an_answer_is_published_when_gc_took_the_stale_one_meanwhile() {
         assert_eq!(&hit(&engine, "f", 1).unwrap().bytes[..], b"new");
     }
 }
+
+#[test]
+fn a_full_name_does_not_mean_others_that_end_so() {
+    for (engine, _dir) in engines() {
+        compute(&engine, "m.f", 1, "x");
+        compute(&engine, "pkg.m.f", 1, "x");
+        let named = |name: &str| Selection { function: Some(name.into()), ..Selection::default() };
+        assert_eq!(block_on(engine.invalidate(&named("m.f"))).unwrap(), 1);
+        assert!(hit(&engine, "pkg.m.f", 1).is_some());
+        assert_eq!(block_on(engine.invalidate(&named("f"))).unwrap(), 1);
+    }
+}
