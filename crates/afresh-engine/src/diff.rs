@@ -52,7 +52,8 @@ impl Engine {
     }
 }
 
-fn arguments(a: &[Argument], b: &[Argument]) -> Vec<ArgumentChange> {
+/// The arguments that differ, in the order of the first list; then those that only the second has.
+pub(crate) fn arguments(a: &[Argument], b: &[Argument]) -> Vec<ArgumentChange> {
     let find = |list: &[Argument], name: &str| list.iter().find(|arg| arg.name == name).cloned();
     let added = b.iter().filter(|arg| find(a, &arg.name).is_none());
     a.iter()

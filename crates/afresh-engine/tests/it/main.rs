@@ -9,6 +9,7 @@
 
 mod archive;
 mod calls;
+mod explain;
 mod fencing;
 mod flight;
 mod gc;
