@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     clear, completions, diff, export, gc, get, history, import, invalidate, log, rm, show, stats,
-    verify,
+    verify, why,
 };
 
 const AFTER_HELP: &str = "\
@@ -55,6 +55,7 @@ pub(crate) enum Command {
     Show(show::Options),
     Get(get::Options),
     Diff(diff::Options),
+    Why(why::Options),
     History(history::Options),
     Rm(rm::Options),
     Invalidate(invalidate::Options),

@@ -22,6 +22,7 @@ mod args;
 mod commands;
 mod commit;
 mod context;
+mod difference;
 mod environment;
 mod failure;
 mod file;

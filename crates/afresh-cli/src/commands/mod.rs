@@ -17,6 +17,7 @@ pub(crate) mod rm;
 pub(crate) mod show;
 pub(crate) mod stats;
 pub(crate) mod verify;
+pub(crate) mod why;
 
 use crate::args::Command;
 use crate::context::Context;
@@ -28,6 +29,7 @@ pub(crate) async fn run(command: &Command, cx: &mut Context) -> Result<u8, Failu
         Command::Show(options) => show::run(options, cx).await,
         Command::Get(options) => get::run(options, cx).await,
         Command::Diff(options) => diff::run(options, cx).await,
+        Command::Why(options) => why::run(options, cx).await,
         Command::History(options) => history::run(options, cx).await,
         Command::Rm(options) => rm::run(options, cx).await,
         Command::Invalidate(options) => invalidate::run(options, cx).await,

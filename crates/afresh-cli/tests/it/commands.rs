@@ -499,6 +499,7 @@ fn diff_tells_what_changed() {
       "components": [
         {
           "label": "etl.clean",
+          "place": "etl.py:12",
           "change": "changed",
           "diff": "--- a/etl.clean\n+++ b/etl.clean\n@@ -1,3 +1,3 @@\n def clean(data, limit):\n-    kept = [row for row in data if row]\n+    kept = [row for row in data if row.ok]\n     return kept[:limit]\n",
           "a": null,
@@ -506,6 +507,7 @@ fn diff_tells_what_changed() {
         },
         {
           "label": "etl.LIMIT",
+          "place": "etl.py:1",
           "change": "changed",
           "diff": null,
           "a": "100",
@@ -513,6 +515,7 @@ fn diff_tells_what_changed() {
         },
         {
           "label": "etl.old",
+          "place": "etl.py:30",
           "change": "removed",
           "diff": "--- a/etl.old\n+++ /dev/null\n@@ -1 +0,0 @@\n-def old(): pass\n",
           "a": null,
@@ -529,6 +532,88 @@ fn diff_tells_what_changed() {
       "output_changed": true
     }
     "#);
+}
+
+#[test]
+fn why_tells_what_was_different() {
+    let world = World::new();
+    insta::assert_snapshot!(world.seen("why {load}"), @r"
+    exit 0
+    --- stdout
+    commit  load________  etl.load  3 h ago, in 1.2 s, by anna on box
+    reason  no execution of the function that ended before it is on record
+    ");
+    insta::assert_snapshot!(world.seen("why clean"), @r"
+    exit 0
+    --- stdout
+    commit   clean3______  etl.clean  5 min ago, in 2.0 ms, by anna on box
+    reason   `etl.clean` changed (etl.py:12), and 2 more; argument `limit` differs: 10 → 12
+    nearest  clean2______  etl.clean  1 h ago, in 900 µs, by anna on box
+
+    function  changed
+    --- a/etl.clean
+    +++ b/etl.clean
+    @@ -1,3 +1,3 @@
+     def clean(data, limit):
+    -    kept = [row for row in data if row]
+    +    kept = [row for row in data if row.ok]
+         return kept[:limit]
+      etl.LIMIT  100 → 200
+    --- a/etl.old
+    +++ /dev/null
+    @@ -1 +0,0 @@
+    -def old(): pass
+
+    arguments  differ
+      limit  10 → 12
+    ");
+    insta::assert_snapshot!(world.seen("why {clean2}"), @r"
+    exit 0
+    --- stdout
+    commit  clean2______  etl.clean  1 h ago, in 900 µs, by anna on box
+    reason  it was forced, or the answer could not be read
+    before  clean1______  etl.clean  2 h ago, in 850 µs, by anna on box
+    ");
+    insta::assert_snapshot!(world.seen("why {unkept}"), @r"
+    exit 0
+    --- stdout
+    commit  unkept______  report.render  50 s ago, in 1 min 15 s, by anna on box
+    reason  no execution of the function that ended before it is on record
+    ");
+    insta::assert_snapshot!(world.seen("why {attack}"), @r"
+    exit 0
+    --- stdout
+    commit  attack______  report.render  30 s ago, in 1 min 15 s, by anna on box
+    reason  it was forced, or the answer could not be read
+    before  arrow_______  report.render  40 s ago, in 1 min 15 s, by anna on box
+    ");
+    insta::assert_snapshot!(world.seen("why cleaning"), @r"
+    exit 1
+    --- stderr
+    error: no function is called `cleaning`
+    hint: `afresh log` lists the executions of `[DIR]/store`
+    ");
+    insta::assert_snapshot!(world.seen("why fade"), @r"
+    exit 1
+    --- stderr
+    error: no commit begins with `fade`
+    hint: `afresh log` lists the commits of `[DIR]/store`
+    ");
+    insta::assert_snapshot!(world.seen("why 123456"), @r"
+    exit 1
+    --- stderr
+    error: no commit begins with `123456`
+    hint: `afresh log` lists the commits of `[DIR]/store`
+    ");
+    let json: serde_json::Value =
+        serde_json::from_slice(&world.run("why etl.clean --json").stdout).unwrap();
+    assert_eq!(json["reason"], "function-and-arguments");
+    assert_eq!(json["components"][0]["place"], "etl.py:12");
+    assert_eq!(json["arguments"][0]["name"], "limit");
+    assert_eq!(json["nearest"]["function"], "etl.clean");
+    let first: serde_json::Value =
+        serde_json::from_slice(&world.run("why {load} --json").stdout).unwrap();
+    assert_eq!((&first["reason"], &first["nearest"]), (&"first".into(), &serde_json::Value::Null));
 }
 
 #[test]
@@ -895,6 +980,7 @@ fn looking_makes_no_store() {
         "show 1",
         "get 1",
         "diff 1 2",
+        "why f",
         "history 1",
         "rm 1",
         "invalidate --tag a",

@@ -135,6 +135,8 @@ fn help_teaches() {
       get          Show the result of one execution, or write it to a file
       diff         Compare two executions: the source of the function, the
                    arguments, the output
+      why          Tell why an execution took place: what was different from the
+                   nearest one before
       history      List every execution of one call, oldest first
       rm           Forget executions: their records, and their answers where they
                    are the current ones
@@ -232,6 +234,7 @@ fn help_teaches() {
         "show",
         "get",
         "diff",
+        "why",
         "history",
         "rm",
         "invalidate",
