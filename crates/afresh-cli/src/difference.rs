@@ -41,18 +41,22 @@ pub(crate) struct ArgumentView {
 pub(crate) fn components(difference: &Difference) -> Vec<ComponentChange> {
     let Some((a, b)) = &difference.records else { return Vec::new() };
     let (a, b) = (record::components(a), record::components(b));
-    let find =
-        |list: &[Component], label: &str| list.iter().find(|one| one.label == label).cloned();
+    let mut gone = without(&a, &b);
     let mut changes = Vec::new();
-    for new in &b {
-        match find(&a, &new.label) {
-            Some(old) if old.digest == new.digest => {}
-            old => changes.push(component(old.as_ref(), Some(new))),
-        }
+    for new in without(&b, &a) {
+        // Several things can have one label, such as two lambdas: each stands for one of the other side.
+        let at = gone.iter().position(|old| old.label == new.label);
+        changes.push(component(at.map(|at| gone.remove(at)), Some(new)));
     }
-    let gone = a.iter().filter(|old| find(&b, &old.label).is_none());
-    changes.extend(gone.map(|old| component(Some(old), None)));
+    changes.extend(gone.into_iter().map(|old| component(Some(old), None)));
     changes
+}
+
+/// Those of which there is no equal among the others.
+fn without<'a>(parts: &'a [Component], others: &[Component]) -> Vec<&'a Component> {
+    let equal =
+        |one: &Component, other: &Component| one.label == other.label && one.digest == other.digest;
+    parts.iter().filter(|one| !others.iter().any(|other| equal(one, other))).collect()
 }
 
 fn component(a: Option<&Component>, b: Option<&Component>) -> ComponentChange {
