@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from afresh.codecs import JsonCodec, PickleCodec, SafePickleCodec
     from afresh.models import Commit, Stats
     from afresh.protocols import Executor, Serializer, Store
+    from afresh.why import Explanation
 else:
     from afresh.memo import memo
 
@@ -52,6 +53,7 @@ __all__ = [
     "CorruptError",
     "DeniedError",
     "Executor",
+    "Explanation",
     "JsonCodec",
     "PickleCodec",
     "ResultRef",
@@ -73,6 +75,7 @@ _LATER = {
     "Client": "client",
     "Commit": "models",
     "Executor": "protocols",
+    "Explanation": "why",
     "JsonCodec": "codecs",
     "PickleCodec": "codecs",
     "SafePickleCodec": "codecs",

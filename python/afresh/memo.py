@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from typing import Any
 
+    from afresh.why import Explanation
+
 MODES = ("code", "name")
 # Annotations are taken as they are written: to evaluate them may fail, or import half of the world.
 _ANNOTATIONS = "__annotate__" if hasattr(types.FunctionType, "__annotate__") else "__annotations__"
@@ -156,15 +158,33 @@ class Memo(_afresh.Memo):
         hit = self._find(args, kwargs)
         return None if hit is None else miss.decode(self, hit)
 
+    def why(self, *args: Any, **kwargs: Any) -> Explanation:
+        """Why the call would be answered from the store, or would run. Nothing runs; ``print`` what comes back."""
+        from afresh.why import explain
+
+        return explain(self, args, kwargs)
+
+    def _opaque(self) -> tuple[str, ...]:
+        """What the function reaches and is identified by only weakly."""
+        if self._version is not None or self._mode != "code":
+            return ()
+        from afresh import identity
+
+        return tuple(identity.identify(self.__wrapped__).opaque)
+
     def _keyed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _afresh.Call | None:
         """The call, or None where it has no key."""
+        return self._bound(args, kwargs)[0]
+
+    def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[_afresh.Call | None, str | None]:
+        """The call, or None and why it has no key."""
         call, problem = self._call(args, kwargs)
         if call is None and problem is None:
             raise TypeError(
                 f"these are not arguments of {self.name}; for a method give the instance too: "
                 "Class.method.cached(instance, ...)"
             )
-        return call
+        return call, problem
 
     def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _afresh.Hit | None:
         call = self._keyed(args, kwargs)

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use afresh::{Argument, Begun, Execution, Fingerprint, Function, Policy};
+use afresh::{Argument, Asked, Begun, Execution, Fingerprint, Function, Policy};
 use pollster::block_on;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::engine::Engine;
 use crate::errors::OrRaise;
+use crate::explain;
 use crate::frame;
 use crate::ticket::Ticket;
 
@@ -74,6 +75,18 @@ impl Call {
         let engine = self.engine.get().get(py)?;
         let hit = py.detach(|| block_on(engine.lookup(&self.value, &self.policy))).or_raise(py)?;
         Ok(hit.map(Hit::new))
+    }
+
+    /// What would become of the call, and why. Nothing runs.
+    fn explain<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let engine = self.engine.get().get(py)?;
+        let asked = Asked {
+            fingerprint: self.value,
+            function: Arc::clone(&self.function),
+            arguments: self.arguments.clone(),
+        };
+        let found = py.detach(|| block_on(engine.explain(&asked, &self.policy))).or_raise(py)?;
+        explain::dict(py, found, engine.now())
     }
 
     /// A Hit, a Ticket to run with, or None when somebody else is still running after `wait` seconds.

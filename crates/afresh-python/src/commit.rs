@@ -1,6 +1,6 @@
 //! Commits as plain dictionaries; `afresh.models` makes typed records of them.
 
-use afresh::{Commit, CommitId, Kept, Outcome};
+use afresh::{Commit, CommitId, Difference, Kept, Outcome};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -45,6 +45,20 @@ pub(crate) fn dict<'py>(
             dict.set_item("error", (&failure.kind, &failure.message, &failure.traceback))?;
         }
     }
+    Ok(dict)
+}
+
+/// What differs between two.
+pub(crate) fn difference(py: Python<'_>, difference: Difference) -> PyResult<Bound<'_, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("name_changed", difference.name_changed)?;
+    dict.set_item("function_changed", difference.function_changed)?;
+    let text = |bytes: afresh::Bytes| String::from_utf8_lossy(&bytes).into_owned();
+    dict.set_item("records", difference.records.map(|(a, b)| (text(a), text(b))))?;
+    let arguments: Vec<_> =
+        difference.arguments.into_iter().map(|change| (change.name, change.a, change.b)).collect();
+    dict.set_item("arguments", arguments)?;
+    dict.set_item("output_changed", difference.output_changed)?;
     Ok(dict)
 }
 

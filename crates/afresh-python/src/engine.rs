@@ -207,19 +207,7 @@ impl Engine {
             return Ok(None);
         };
         let difference = self.run(py, async |engine| engine.diff(&a, &b).await)?;
-        let dict = PyDict::new(py);
-        dict.set_item("name_changed", difference.name_changed)?;
-        dict.set_item("function_changed", difference.function_changed)?;
-        let text = |bytes: afresh::Bytes| String::from_utf8_lossy(&bytes).into_owned();
-        dict.set_item("records", difference.records.map(|(a, b)| (text(a), text(b))))?;
-        let arguments: Vec<_> = difference
-            .arguments
-            .into_iter()
-            .map(|change| (change.name, change.a, change.b))
-            .collect();
-        dict.set_item("arguments", arguments)?;
-        dict.set_item("output_changed", difference.output_changed)?;
-        Ok(Some(dict))
+        commit::difference(py, difference).map(Some)
     }
 
     /// Forgets one commit. Whether it was there.

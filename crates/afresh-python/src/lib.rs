@@ -12,6 +12,7 @@ mod commit;
 mod digest;
 mod engine;
 mod errors;
+mod explain;
 mod frame;
 mod large;
 mod memo;
