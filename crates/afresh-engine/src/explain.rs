@@ -130,11 +130,12 @@ impl Sought<'_> {
             })
     }
 
-    /// In how many things a commit differs, and whether the function is one of them: that counts as one, and of
-    /// two that differ in as many the one of the same function is nearer.
+    /// In how many things a commit differs, and whether it has the same function: an edit counts as one, and of two that
+    /// differ in as many the one with the same arguments is nearer. Whoever asks about a call that was answered
+    /// yesterday wants to hear of the edit, not of another call.
     fn distance(&self, commit: &Commit) -> (usize, bool) {
         let edited = commit.function_id != *self.id;
-        (usize::from(edited) + arguments(&commit.arguments, self.arguments).len(), edited)
+        (usize::from(edited) + arguments(&commit.arguments, self.arguments).len(), !edited)
     }
 }
 

@@ -126,12 +126,15 @@ fn the_nearest_commit_is_the_one_that_differs_least() {
 
         let other = next(2, 1, 7);
         next(1, 1, 8);
+        // One difference each: the edit is what whoever asks wants to hear of.
+        assert_eq!(missing(&engine, &call).0.id, edited);
+        let call = asked(2, 1, 5);
         let (nearest, _) = missing(&engine, &call);
         assert_eq!((nearest.id, nearest.difference.function_changed), (other, false));
         let change = &nearest.difference.arguments[0];
         assert_eq!(
             (change.name.as_str(), change.a.as_deref(), change.b.as_deref()),
-            ("k", Some("7"), Some("1"))
+            ("k", Some("7"), Some("5"))
         );
         // Commits of other functions are no comparison.
         compute(&engine, "f", 1, "x");
