@@ -44,8 +44,9 @@ types: extension $(VENV)/tests ## the stubs against the built module, and the pa
 	$(BIN)/python -m mypy.stubtest afresh._afresh
 	$(BIN)/python -m mypy
 
-bench: $(VENV)/demo ## floors of this machine beside ours
+bench: $(VENV)/demo ## floors of this machine beside ours; which edits each library notices (minutes)
 	$(BIN)/python benches/python/floor.py
+	$(BIN)/python benches/identity/compare.py
 
 clean: ## remove what was built
 	rm -rf target $(VENV) python/afresh/*.so
