@@ -117,9 +117,9 @@ class Memo(_afresh.Memo):
             signature.parameters(function, self.ignore),
             list(found.watch) if by_code else [],
             list(found.absent) if by_code else [],
-            list(found.cells) if by_code else [],
+            list(found.attributes) if by_code else [],
+            list(found.sizes) if by_code else [],
             mutable,
-            own=by_code and isinstance(function, types.FunctionType),
             ttl=self.options.ttl,
             # A subclass, or another codec of that name, decodes for itself.
             pickle=type(self.codec) is PickleCodec and not (self.options.force or self.options.cache is False),

@@ -556,3 +556,44 @@ def test_a_declared_dependency_that_changes_is_seen_at_the_next_call(store, how)
     rates.pop()
     price(10, runs)
     assert len(runs) == 2
+
+
+def test_a_class_that_is_patched_is_seen_at_the_next_call(store):
+    class Base:
+        rate = 1
+
+    class Other:
+        rate = 7
+
+    class Config(Base):
+        pass
+
+    @afresh.memo(store=store)
+    def price(amount):
+        return amount * Config.rate
+
+    assert price(10) == 10
+    Config.rate = 3  # hides what was inherited
+    assert price(10) == 30
+    del Config.rate
+    assert price(10) == 10
+    Config.__bases__ = (Other,)
+    assert price(10) == 70
+
+
+def test_the_code_of_a_helper_that_is_replaced_in_place_is_seen(store):
+    def helper(amount, rate=1):
+        return amount * rate
+
+    def other(amount, rate=1):
+        return amount * rate + 100
+
+    @afresh.memo(store=store)
+    def price(amount):
+        return helper(amount)
+
+    assert price(10) == 10
+    helper.__code__ = other.__code__
+    assert price(10) == 110
+    helper.__defaults__ = (2,)
+    assert price(10) == 120

@@ -32,10 +32,10 @@ struct Definition {
     watch: Vec<(Py<PyDict>, Py<PyAny>, Py<PyAny>)>,
     /// Dictionary and key that must not be there: it would shadow a builtin.
     absent: Vec<(Py<PyDict>, Py<PyAny>)>,
-    /// Closure cell and the very object that must be in it.
-    cells: Vec<(Py<PyAny>, Py<PyAny>)>,
-    /// The function's own code and defaults, which must be the same objects.
-    own: Option<[Py<PyAny>; 3]>,
+    /// Object, attribute and what it must be: the contents of a cell, the code of a function.
+    attributes: Vec<(Py<PyAny>, Py<PyString>, Py<PyAny>)>,
+    /// Dictionary of a class and how many names must be in it: a new one hides what is inherited.
+    sizes: Vec<(Py<PyDict>, usize)>,
     /// Referenced mutable data and the digest it had.
     mutable: Vec<(Py<PyAny>, fp1::Digest)>,
     policy: Policy,
@@ -124,11 +124,6 @@ impl Memo {
 
     /// Whether everything the identity rests on is still the same object, and mutable data has the same content.
     fn holds(&self, py: Python<'_>, definition: &Definition) -> PyResult<bool> {
-        if let Some(own) = &definition.own
-            && !same(own, &self.own(py)?)
-        {
-            return Ok(false);
-        }
         for (dict, key, expected) in &definition.watch {
             match dict.bind(py).get_item(key.bind(py))? {
                 Some(found) if found.is(expected.bind(py)) => {}
@@ -140,12 +135,15 @@ impl Memo {
                 return Ok(false);
             }
         }
-        for (cell, expected) in &definition.cells {
-            // An empty cell has no contents to compare: the identity is made anew.
-            match cell.bind(py).getattr(intern!(py, "cell_contents")) {
+        for (object, name, expected) in &definition.attributes {
+            // What cannot be read, such as an empty cell, cannot be compared: the identity is made anew.
+            match object.bind(py).getattr(name.bind(py)) {
                 Ok(found) if found.is(expected.bind(py)) => {}
                 _ => return Ok(false),
             }
+        }
+        if definition.sizes.iter().any(|(dict, size)| dict.bind(py).len() != *size) {
+            return Ok(false);
         }
         if !definition.mutable.is_empty() {
             let mut digester = Digester::new();
@@ -156,15 +154,6 @@ impl Memo {
             }
         }
         Ok(true)
-    }
-
-    fn own(&self, py: Python<'_>) -> PyResult<[Py<PyAny>; 3]> {
-        let function = self.function.bind(py);
-        Ok([
-            function.getattr(intern!(py, "__code__"))?.unbind(),
-            function.getattr(intern!(py, "__defaults__"))?.unbind(),
-            function.getattr(intern!(py, "__kwdefaults__"))?.unbind(),
-        ])
     }
 
     fn prepare<'py>(
@@ -270,10 +259,6 @@ impl Memo {
     }
 }
 
-fn same(a: &[Py<PyAny>; 3], b: &[Py<PyAny>; 3]) -> bool {
-    a.iter().zip(b).all(|(a, b)| a.is(b))
-}
-
 /// The digest of a reference's value, without loading it.
 fn reference(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<fp1::Digest> {
     let class = REFERENCE.get(py)?;
@@ -342,11 +327,10 @@ impl Memo {
     }
 
     /// Sets identity and configuration; called by `_define` in Python.
-    #[pyo3(signature = (engine, name, digest, record, parameters, watch, absent, cells, mutable, *, own, ttl, pickle, mapped))]
+    #[pyo3(signature = (engine, name, digest, record, parameters, watch, absent, attributes, sizes, mutable, *, ttl, pickle, mapped))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn _set(
         &self,
-        py: Python<'_>,
         engine: Py<Engine>,
         name: String,
         digest: [u8; 32],
@@ -354,9 +338,9 @@ impl Memo {
         parameters: &Bound<'_, PyTuple>,
         watch: Vec<(Py<PyDict>, Py<PyAny>, Py<PyAny>)>,
         absent: Vec<(Py<PyDict>, Py<PyAny>)>,
-        cells: Vec<(Py<PyAny>, Py<PyAny>)>,
+        attributes: Vec<(Py<PyAny>, Py<PyString>, Py<PyAny>)>,
+        sizes: Vec<(Py<PyDict>, usize)>,
         mutable: Vec<(Py<PyAny>, [u8; 32])>,
-        own: bool,
         ttl: Option<f64>,
         pickle: bool,
         mapped: bool,
@@ -368,8 +352,8 @@ impl Memo {
             binder: Binder::new(parameters)?,
             watch,
             absent,
-            cells,
-            own: own.then(|| self.own(py)).transpose()?,
+            attributes,
+            sizes,
             mutable: mutable
                 .into_iter()
                 .map(|(object, digest)| (object, fp1::Digest(digest)))

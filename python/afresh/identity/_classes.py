@@ -170,6 +170,8 @@ def expand(walker: Walker, made: Node, cls: type) -> None:
         _functions.resolve(walker, made, space, reference, required=False)
     _fields(walker, made, cls)
     attributes = real_dict(type.__dict__["__dict__"].__get__(cls))
+    walker.counting(attributes)
+    walker.watching(cls, "__mro__", cls.__mro__)
     for name, value in members:
         walker.watching(attributes, name, value)
         walker.use(made, name, value, f"{qualname}.{name}")

@@ -25,6 +25,8 @@ _MAX_DEFAULTS = 64
 
 def node(walker: Walker, func: FunctionType) -> Node:
     """The component of a function."""
+    for part in ("__code__", "__defaults__", "__kwdefaults__"):
+        walker.watching(func, part, getattr(func, part))
     origin = _origin.of_space(func.__globals__)
     if origin == _origin.PROJECT:
         made = Node("function", display_name(func))

@@ -29,8 +29,8 @@ class _Missing:
 
 MISSING: Final = _Missing()
 
-# (namespace, key, object): `namespace.get(key) is object`.
-Watch = tuple["dict[str, Any]", str, Any]
+# (namespace, key, object): `namespace.get(key) is object`; for attributes `getattr(namespace, key) is object`.
+Watch = tuple[Any, str, Any]
 # (label, object, digest): `_afresh.digest_value(object)[0] == digest`.
 Mutable = tuple[str, Any, bytes]
 
@@ -38,13 +38,15 @@ Mutable = tuple[str, Any, bytes]
 class Seen(NamedTuple):
     """What an identity rests on besides text: look here to know that it still holds.
 
-    `absent` holds names that must not appear in a namespace (they would shadow a builtin), `cells` the contents of
-    closure cells.
+    `absent` holds names that must not appear in a namespace (they would shadow a builtin); `attributes` what must be an
+    attribute of an object (the contents of a cell, the code of a function, the ancestors of a class); `sizes` how
+    many names a namespace must have (a new one in a class hides what it inherits).
     """
 
     watch: tuple[Watch, ...] = ()
     absent: tuple[tuple[dict[str, Any], str], ...] = ()
-    cells: tuple[tuple[Any, Any], ...] = ()
+    attributes: tuple[Watch, ...] = ()
+    sizes: tuple[tuple[dict[str, Any], int], ...] = ()
     mutable: tuple[Mutable, ...] = ()
 
 
@@ -95,12 +97,23 @@ _ROLES = {"function": "helper", "bytecode": "helper", "external": "library"}
 class Identity:
     """What a function is, and what to look at to know that this still holds."""
 
-    __slots__ = ("_components", "_record", "absent", "cells", "digest", "mutable", "name", "opaque", "watch")
+    __slots__ = (
+        "_components",
+        "_record",
+        "absent",
+        "attributes",
+        "digest",
+        "mutable",
+        "name",
+        "opaque",
+        "sizes",
+        "watch",
+    )
 
     def __init__(self, name: str, components: list[Node], seen: Seen, opaque: tuple[str, ...]) -> None:
         self.name = name
         self.digest: bytes = root_digest(components)
-        self.watch, self.absent, self.cells, self.mutable = seen
+        self.watch, self.absent, self.attributes, self.sizes, self.mutable = seen
         self.opaque = opaque
         self._components = components
         self._record: bytes | None = None
@@ -151,7 +164,9 @@ class Identity:
                 return False
         if any(key in space for space, key in self.absent):
             return False
-        if any(getattr(cell, "cell_contents", MISSING) is not value for cell, value in self.cells):
+        if any(getattr(holder, name, MISSING) is not value for holder, name, value in self.attributes):
+            return False
+        if any(len(space) != size for space, size in self.sizes):
             return False
         if not self.mutable:
             return True

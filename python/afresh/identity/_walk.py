@@ -57,6 +57,7 @@ class Walker:
         self.queue: deque[Callable[[], None]] = deque()
         self.keep: list[object] = []
         self.watch: dict[tuple[int, str], Watch] = {}
+        self.sizes: dict[int, tuple[dict[str, Any], int]] = {}
         self.mutable: dict[int, Mutable] = {}
         self.opaque: dict[str, None] = {}
         self.ignored: dict[int, list[str]] = {}
@@ -64,8 +65,13 @@ class Walker:
     # What the caller has to look at later.
 
     def watching(self, space: Any, key: str, value: Any) -> None:
-        """Remembers that this name led to this object."""
+        """Remembers that this name led to this object: in a namespace, or as an attribute of anything else."""
         self.watch.setdefault((id(space), key), (space, key, value))
+
+    def counting(self, space: Any) -> None:
+        """Remembers how many names a namespace has."""
+        if type(space) is dict:
+            self.sizes.setdefault(id(space), (space, len(space)))
 
     def changing(self, label: str, value: Any, digest: bytes) -> None:
         """Remembers data that can change in place."""
@@ -76,15 +82,21 @@ class Walker:
         """Everything a caller has to look at later."""
         watch: list[Watch] = []
         absent: list[tuple[dict[str, Any], str]] = []
-        cells: list[tuple[Any, Any]] = []
+        attributes: list[Watch] = []
         for space, key, value in self.watch.values():
             if type(space) is not dict:
-                cells.append((space, value))
+                attributes.append((space, key, value))
             elif value is MISSING:
                 absent.append((space, key))
             else:
                 watch.append((space, key, value))
-        return Seen(tuple(watch), tuple(absent), tuple(cells), tuple(self.mutable.values()))
+        return Seen(
+            tuple(watch),
+            tuple(absent),
+            tuple(attributes),
+            tuple(self.sizes.values()),
+            tuple(self.mutable.values()),
+        )
 
     def weak(self, note: str) -> None:
         """Remembers something that could be identified only weakly."""
