@@ -9,14 +9,13 @@ use std::io::{self, Read, Write};
 
 use afresh_core::{
     Applied, Batch, Commit, CommitId, Error, Fingerprint, Head, Key, Kind, NewEntry, ObjectId, Op,
-    Result, Space, Status, Value, Version, When,
+    Result, Scan, Space, Status, Value, Version, When,
 };
 
 use crate::access::FAILED;
 use crate::begin::SWEEP;
 use crate::engine::Engine;
 use crate::spool;
-use crate::sweep;
 use crate::ticket::{expect, head, labels};
 
 const MANIFEST: &str = "afresh-archive-1";
@@ -71,7 +70,7 @@ impl Engine {
             (Space::Head, "heads", &mut report.heads),
         ] {
             let mut failure = None;
-            self.each(sweep::all(space), |key, entry| {
+            self.each(Scan::new(space), |key, entry| {
                 let Some((id, record)) = ObjectId::from_slice(key.bytes()).zip(entry.record())
                 else {
                     return;
@@ -113,7 +112,7 @@ impl Engine {
         }
         let mut report = ImportReport::default();
         let mut objects: HashSet<ObjectId> = HashSet::new();
-        let sweep = self.store().get(&[Key::count(SWEEP)]).await?.into_iter().next().flatten();
+        let sweep = self.entry(&Key::count(SWEEP)).await?;
         let sweep = sweep.map(|entry| entry.version);
         for member in members {
             let member = member.map_err(|error| reading(&error))?;
@@ -214,7 +213,7 @@ impl Engine {
         let own = commit.fingerprint == *fingerprint;
         let Some(head) = head(&commit, id).filter(|_| own) else { return Ok(()) };
         let key = Key::head(fingerprint);
-        let here = self.store().get(std::slice::from_ref(&key)).await?.into_iter().next().flatten();
+        let here = self.entry(&key).await?;
         let ours = here.as_ref().and_then(|entry| Head::decode(entry.record()?).ok());
         if ours.is_some_and(|ours| ours.created >= head.created) {
             return Ok(());

@@ -79,8 +79,8 @@ impl Engine {
     /// # Errors
     /// Whatever keeps the store from answering. Damage is not an error but a miss.
     pub async fn lookup(&self, fingerprint: &Fingerprint, policy: &Policy) -> Result<Option<Hit>> {
-        let found = self.store().get(&[Key::head(fingerprint)]).await?;
-        Ok(self.see(fingerprint, policy, found.into_iter().next().flatten()).await?.hit)
+        let head = self.entry(&Key::head(fingerprint)).await?;
+        Ok(self.see(fingerprint, policy, head).await?.hit)
     }
 
     /// Begins a call.

@@ -145,8 +145,7 @@ impl Engine {
     /// # Errors
     /// Whatever keeps the store from answering. Damage is not an error but an explanation.
     pub async fn explain(&self, asked: &Asked, policy: &Policy) -> Result<Explanation> {
-        let found = self.store().get(&[Key::head(&asked.fingerprint)]).await?;
-        let entry = found.into_iter().next().flatten();
+        let entry = self.entry(&Key::head(&asked.fingerprint)).await?;
         let head = entry.as_ref().and_then(|entry| Head::decode(entry.record()?).ok());
         if let Some((entry, head)) = entry.zip(head) {
             return self.answer(&asked.fingerprint, policy, &entry, head).await;

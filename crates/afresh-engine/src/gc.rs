@@ -10,7 +10,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use afresh_core::{
-    Commit, CommitId, Fingerprint, Head, Key, ObjectId, Op, Result, Space, Status, Timestamp, When,
+    Commit, CommitId, Fingerprint, Head, Key, ObjectId, Op, Result, Scan, Space, Status, Timestamp,
+    When,
 };
 
 use crate::engine::Engine;
@@ -72,7 +73,7 @@ impl Engine {
         self.new_sweep().await?;
         // Commits before heads: a commit that is seen was published before its fingerprint's head is.
         let mut commits = Vec::new();
-        self.each(sweep::all(Space::Commit), |key, entry| {
+        self.each(Scan::new(Space::Commit), |key, entry| {
             let Some(id) = CommitId::from_slice(key.bytes()) else { return };
             let Some(Ok(commit)) = entry.record().map(|record| Commit::decode(&id, record)) else {
                 return;
@@ -93,7 +94,7 @@ impl Engine {
         })
         .await?;
         let mut heads = HashMap::new();
-        self.each(sweep::all(Space::Head), |key, entry| {
+        self.each(Scan::new(Space::Head), |key, entry| {
             let fingerprint = Fingerprint::from_slice(key.bytes());
             let head = entry.record().and_then(|record| Head::decode(record).ok());
             if let (Some(fingerprint), Some(head)) = (fingerprint, head) {

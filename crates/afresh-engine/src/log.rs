@@ -101,8 +101,7 @@ impl Engine {
     /// # Errors
     /// Whatever the store says; [`Kind::Corrupt`] where the record is damaged.
     pub async fn show(&self, id: &CommitId) -> Result<Option<Commit>> {
-        let found = self.store().get(&[Key::commit(id)]).await?;
-        match found.into_iter().next().flatten().as_ref().and_then(Entry::record) {
+        match self.entry(&Key::commit(id)).await?.as_ref().and_then(Entry::record) {
             Some(record) => Commit::decode(id, record).map(Some),
             None => Ok(None),
         }

@@ -29,8 +29,7 @@ impl Engine {
         let Some(commit) = self.show(id).await? else { return Ok(false) };
         self.new_epoch().await?;
         let key = Key::head(&commit.fingerprint);
-        let found = self.store().get(std::slice::from_ref(&key)).await?;
-        let head = found.into_iter().next().flatten();
+        let head = self.entry(&key).await?;
         let mut ops = Vec::new();
         if let Some(entry) = head
             && entry
@@ -57,8 +56,7 @@ impl Engine {
     pub async fn forget(&self, fingerprint: &Fingerprint) -> Result<bool> {
         self.new_epoch().await?;
         let key = Key::head(fingerprint);
-        let there =
-            self.store().get(std::slice::from_ref(&key)).await?.into_iter().flatten().count() > 0;
+        let there = self.entry(&key).await?.is_some();
         let ops = vec![Op::Delete { key, when: When::Always }];
         self.store().apply(Batch { objects: Vec::new(), ops }).await?;
         Ok(there)
@@ -136,7 +134,7 @@ impl Engine {
         let mut commits = 0;
         for space in [Space::Head, Space::Commit, Space::Lease, Space::Named] {
             let mut ops = Vec::new();
-            self.each(sweep::all(space), |key, entry| {
+            self.each(Scan::new(space), |key, entry| {
                 commits += u64::from(space == Space::Commit);
                 ops.extend(sweep::delete(key, entry.labels.status == Some(Status::Failed)));
             })

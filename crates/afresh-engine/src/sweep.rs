@@ -1,6 +1,6 @@
 //! Going through a whole space, page by page.
 
-use afresh_core::{Batch, Entry, Key, ObjectId, ObjectInfo, Op, Result, Scan, Space, When};
+use afresh_core::{Batch, Entry, Key, ObjectId, ObjectInfo, Op, Result, Scan, When};
 
 use crate::access::FAILED;
 use crate::begin::{EPOCH, SWEEP};
@@ -10,6 +10,11 @@ use crate::engine::Engine;
 pub(crate) const BATCH: usize = 256;
 
 impl Engine {
+    /// The entry under a key.
+    pub(crate) async fn entry(&self, key: &Key) -> Result<Option<Entry>> {
+        Ok(self.store().get(std::slice::from_ref(key)).await?.into_iter().next().flatten())
+    }
+
     /// Calls `visit` with every entry that `scan` selects, in its order.
     pub(crate) async fn each(
         &self,
@@ -73,11 +78,6 @@ impl Engine {
 pub(crate) fn delete(key: Key, failed: bool) -> impl Iterator<Item = Op> {
     let count = failed.then(|| Op::Add { key: Key::count(FAILED), by: -1, ttl: None });
     [Op::Delete { key, when: When::Always }].into_iter().chain(count)
-}
-
-/// All entries of a space.
-pub(crate) fn all(space: Space) -> Scan {
-    Scan::new(space)
 }
 
 /// The object an entry refers to.

@@ -201,8 +201,7 @@ impl Ticket {
                 Applied::Refused { index: 0, found } => sweep = found,
                 // Something else is there now, or nothing: of two answers the one that began later stays.
                 Applied::Refused { index: 2, .. } => {
-                    let found = store.get(&[Key::head(&self.fingerprint)]).await?;
-                    let found = found.into_iter().next().flatten();
+                    let found = self.engine.entry(&Key::head(&self.fingerprint)).await?;
                     let rival = found.as_ref().and_then(|entry| Head::decode(entry.record()?).ok());
                     if rival.is_some_and(|rival| rival.started > self.started) {
                         head = None;

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::fmt;
 
 use afresh_core::{
-    Commit, CommitId, Error, Fingerprint, Head, Key, Kind, ObjectId, Op, Result, Space, Status,
-    When,
+    Commit, CommitId, Error, Fingerprint, Head, Key, Kind, ObjectId, Op, Result, Scan, Space,
+    Status, When,
 };
 
 use crate::engine::Engine;
@@ -107,7 +107,7 @@ impl Engine {
         let mut ops = Vec::new();
         let mut suspects = Vec::new();
         let mut orphans = Vec::new();
-        self.each(sweep::all(Space::Commit), |key, entry| {
+        self.each(Scan::new(Space::Commit), |key, entry| {
             report.commits += 1;
             let id = CommitId::from_slice(key.bytes());
             let sound_record =
@@ -130,7 +130,7 @@ impl Engine {
             }
         })
         .await?;
-        self.each(sweep::all(Space::Head), |key, entry| {
+        self.each(Scan::new(Space::Head), |key, entry| {
             report.heads += 1;
             let fingerprint =
                 Fingerprint::from_slice(key.bytes()).unwrap_or(Fingerprint::new([0; 32]));
@@ -153,14 +153,16 @@ impl Engine {
         .await?;
         // What was written while we were reading is looked at again before it is called missing.
         for (problem, object, key, failed) in suspects {
-            if self.is_there(&object).await? || !self.is_entry(&key).await? {
+            if self.is_there(&object).await? || self.entry(&key).await?.is_none() {
                 continue;
             }
             report.problems.push(problem);
             ops.extend(sweep::delete(key, failed));
         }
         for (fingerprint, commit, key) in orphans {
-            if !self.is_entry(&Key::commit(&commit)).await? && self.is_entry(&key).await? {
+            if self.entry(&Key::commit(&commit)).await?.is_none()
+                && self.entry(&key).await?.is_some()
+            {
                 report.problems.push(Problem::HeadWithoutCommit(fingerprint));
                 ops.push(Op::Delete { key, when: When::Always });
             }
@@ -187,9 +189,5 @@ impl Engine {
             Err(error) if error.kind() == Kind::Corrupt => Ok(false),
             Err(error) => Err::<_, Error>(error),
         }
-    }
-
-    async fn is_entry(&self, key: &Key) -> Result<bool> {
-        Ok(self.store().get(std::slice::from_ref(key)).await?.into_iter().flatten().count() > 0)
     }
 }
