@@ -256,7 +256,7 @@ impl Engine {
     /// Takes back an answer that leads nowhere, so that nobody stumbles over it again. Whether it is gone.
     async fn withdraw(&self, fingerprint: &Fingerprint, version: Version) -> bool {
         let delete = Op::Delete { key: Key::head(fingerprint), when: When::Is(version) };
-        let applied = self.store().apply(Batch { objects: Vec::new(), ops: vec![delete] }).await;
+        let applied = self.apply(Batch { objects: Vec::new(), ops: vec![delete] }).await;
         matches!(applied, Ok(Applied::All(_)))
     }
 

@@ -33,9 +33,11 @@ pub enum Verdict {
 /// ```
 pub fn judge(head: Option<&Head>, policy: &Policy, now: Timestamp) -> Verdict {
     let Some(head) = head else { return Verdict::Missing };
-    let ttl = policy.ttl.or_else(|| head.ttl_ms.map(Duration::from_millis));
-    match ttl {
-        Some(ttl) if now.since(head.created) >= ttl => Verdict::Stale,
-        _ => Verdict::Fresh,
-    }
+    if is_stale(head.created, head.ttl_ms, policy, now) { Verdict::Stale } else { Verdict::Fresh }
+}
+
+/// Whether an answer made then, with that lifetime of its own in milliseconds, is too old.
+pub fn is_stale(created: Timestamp, ttl_ms: Option<u64>, policy: &Policy, now: Timestamp) -> bool {
+    let ttl = policy.ttl.or_else(|| ttl_ms.map(Duration::from_millis));
+    ttl.is_some_and(|ttl| now.since(created) >= ttl)
 }

@@ -23,6 +23,7 @@ mod entry;
 mod error;
 mod file;
 mod folder;
+mod generation;
 mod inventory;
 mod label;
 mod meta;

@@ -13,6 +13,7 @@ mod explain;
 mod fencing;
 mod flight;
 mod gc;
+mod generation;
 mod history;
 mod support;
 mod trust;
