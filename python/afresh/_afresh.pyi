@@ -15,6 +15,7 @@ __all__ = [
     "Source",
     "Ticket",
     "Undigestable",
+    "Validity",
     "combine",
     "digest_value",
     "drain_warnings",
@@ -146,6 +147,17 @@ class Ticket:
     ) -> _Report: ...
     def release(self) -> None: ...
     def unkept(self, reason: str, *, took: float, tags: _Tags, inputs: Sequence[str]) -> _Report: ...
+
+@final
+class Validity:
+    def __new__(
+        cls,
+        watch: Sequence[tuple[dict[str, Any], str, Any]],
+        absent: Sequence[tuple[dict[str, Any], str]],
+        attributes: Sequence[tuple[Any, str, Any]],
+        sizes: Sequence[tuple[dict[str, Any], int]],
+    ) -> Self: ...
+    def holds(self) -> bool: ...
 
 @disjoint_base
 class Memo:

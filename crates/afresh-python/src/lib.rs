@@ -5,6 +5,7 @@
 //! an error of the cache out in place of the user's value: callers get Python exceptions that mirror
 //! the kinds of [`afresh::Error`], and `afresh.memo` turns those into computing.
 
+mod attached;
 mod binder;
 mod call;
 mod cli;
@@ -12,6 +13,7 @@ mod commit;
 mod digest;
 mod engine;
 mod errors;
+mod exact;
 mod explain;
 mod frame;
 mod large;
@@ -20,7 +22,9 @@ mod preview;
 mod source;
 mod store;
 mod ticket;
+mod tier;
 mod units;
+mod validity;
 mod warnings;
 
 use pyo3::prelude::*;
@@ -35,6 +39,7 @@ fn _afresh(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ticket::Ticket>()?;
     module.add_class::<memo::Memo>()?;
     module.add_class::<frame::Blob>()?;
+    module.add_class::<validity::Validity>()?;
     module.add_function(wrap_pyfunction!(memo::set_reference_class, module)?)?;
     module.add_function(wrap_pyfunction!(warnings::drain_warnings, module)?)?;
     module.add_function(wrap_pyfunction!(frame::unframe, module)?)?;

@@ -100,6 +100,7 @@ class Identity:
     __slots__ = (
         "_components",
         "_record",
+        "_validity",
         "absent",
         "attributes",
         "digest",
@@ -114,6 +115,7 @@ class Identity:
         self.name = name
         self.digest: bytes = root_digest(components)
         self.watch, self.absent, self.attributes, self.sizes, self.mutable = seen
+        self._validity = _afresh.Validity(self.watch, self.absent, self.attributes, self.sizes)
         self.opaque = opaque
         self._components = components
         self._record: bytes | None = None
@@ -159,14 +161,7 @@ class Identity:
 
     def holds(self) -> bool:
         """Whether nothing it rests on has changed. The hot path does the same in Rust."""
-        for space, key, expected in self.watch:
-            if space.get(key, MISSING) is not expected:
-                return False
-        if any(key in space for space, key in self.absent):
-            return False
-        if any(getattr(holder, name, MISSING) is not value for holder, name, value in self.attributes):
-            return False
-        if any(len(space) != size for space, size in self.sizes):
+        if not self._validity.holds():
             return False
         if not self.mutable:
             return True

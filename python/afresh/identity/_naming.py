@@ -28,8 +28,20 @@ def module_name(name: object, space: dict[str, Any] | None = None) -> str:
     return _from_file(file)
 
 
+_names: dict[str, str] = {}
+
+
 def _from_file(file: str) -> str:
-    folder, base = os.path.split(os.path.abspath(file))
+    file = os.path.abspath(file)
+    name = _names.get(file)
+    if name is None:
+        # Looked up once: a package does not become one while the program runs.
+        name = _names.setdefault(file, _dotted(file))
+    return name
+
+
+def _dotted(file: str) -> str:
+    folder, base = os.path.split(file)
     parts = [os.path.splitext(base)[0]]
     while os.path.isfile(os.path.join(folder, "__init__.py")):
         folder, package = os.path.split(folder)

@@ -8,6 +8,7 @@ use super::address::ByAddress;
 
 use afresh_core::fp1::Digest;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyModule, PyType};
 
 use super::failure::{Fallible, attempt};
@@ -100,8 +101,8 @@ impl<'a, 'py> Context<'a, 'py> {
     /// `afresh.identity.callable_digest`, if it can be had.
     fn identity(&mut self) -> Fallible<Option<Bound<'py, PyAny>>> {
         if self.identity.is_none() {
-            let found = PyModule::import(self.py, "afresh.identity")
-                .and_then(|module| module.getattr("callable_digest"));
+            static FOUND: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+            let found = FOUND.import(self.py, "afresh.identity", "callable_digest").cloned();
             self.identity = Some(attempt(self.py, found)?);
         }
         Ok(self.identity.clone().flatten())
@@ -149,8 +150,10 @@ impl<'a, 'py> Context<'a, 'py> {
         };
         let module = text("__module__")?.unwrap_or_default();
         if matches!(module.as_str(), "__main__" | "__mp_main__") {
-            let main = PyModule::import(self.py, "afresh.identity._naming")
-                .and_then(|naming| naming.call_method1("module_name", (&module,)))
+            static NAMING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+            let main = NAMING
+                .import(self.py, "afresh.identity._naming", "module_name")
+                .and_then(|naming| naming.call1((&module,)))
                 .and_then(|name| name.extract());
             return Ok((attempt(self.py, main)?.unwrap_or(module), name));
         }
