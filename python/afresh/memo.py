@@ -33,7 +33,7 @@ class Memo(_afresh.Memo):
     """A remembered function. Call it like the function itself; the methods say more."""
 
     def __new__(cls, function: Callable[..., Any], **_: Any) -> Memo:
-        return _afresh.Memo.__new__(cls, function, miss.call)
+        return _afresh.Memo.__new__(cls, function, miss.call, issubclass(cls, AsyncMemo))
 
     def __init__(
         self,
@@ -234,8 +234,10 @@ class AsyncMemo(Memo):
         if hasattr(inspect, "_is_coroutine_mark"):
             self._is_coroutine_marker = inspect._is_coroutine_mark
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        call, problem = self._call(args, kwargs)
+    async def _miss(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], call: _afresh.Call | None, problem: str | None
+    ) -> Any:
+        """What a call does that the Rust side could not answer."""
         options = self.options
         if call is None:
             if problem is not None:
@@ -243,7 +245,7 @@ class AsyncMemo(Memo):
             return await self._run(args, kwargs, None, options)
         ticket: _afresh.Ticket | None = None
         try:
-            found = await self._begin(call, options)
+            found = await self._begin(call, problem, options)
             if isinstance(found, miss.Outcome):
                 return found.value
             ticket = found
@@ -256,7 +258,12 @@ class AsyncMemo(Memo):
         with miss.running(call):
             return await self._run(args, kwargs, ticket, options)
 
-    async def _begin(self, call: _afresh.Call, options: Options) -> miss.Outcome | _afresh.Ticket:
+    async def _begin(
+        self, call: _afresh.Call, problem: str | None, options: Options
+    ) -> miss.Outcome | _afresh.Ticket:
+        if problem is not None:
+            warn.once(f"{self.name} is computed again: {problem}")
+            return call.start()
         if options.force or options.cache is False or miss.is_running(call):
             return call.start()
         begun = call.begin(0)

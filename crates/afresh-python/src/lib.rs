@@ -6,6 +6,7 @@
 //! the kinds of [`afresh::Error`], and `afresh.memo` turns those into computing.
 
 mod attached;
+mod awaitable;
 mod binder;
 mod call;
 mod cli;
@@ -34,6 +35,7 @@ fn _afresh(module: &Bound<'_, PyModule>) -> PyResult<()> {
     warnings::install();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<engine::Engine>()?;
+    module.add_class::<awaitable::Awaitable>()?;
     module.add_class::<call::Call>()?;
     module.add_class::<call::Hit>()?;
     module.add_class::<ticket::Ticket>()?;

@@ -19,6 +19,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
 
 use crate::attached::Attached;
+use crate::awaitable::Awaitable;
 use crate::binder::Binder;
 use crate::call::Call;
 use crate::digest::{Digester, Undigestable};
@@ -53,6 +54,17 @@ pub(crate) struct Memo {
     /// Called as `miss(memo, args, kwargs, call or None, problem or None)`; answers with an outcome or a run.
     miss: Py<PyAny>,
     definition: Attached<Option<Arc<Definition>>>,
+    /// Whether the function is a coroutine function.
+    asynchronous: bool,
+}
+
+/// What became of a call that was looked for.
+enum Found<'py> {
+    Value(Bound<'py, PyAny>),
+    /// The arguments do not fit the signature: let the function say so.
+    Misfit,
+    /// The call, unless it has no identity, and what went wrong, if anything did.
+    Missed(Option<Call>, Option<String>),
 }
 
 /// What became of preparing a call.
@@ -173,6 +185,63 @@ impl Memo {
         let function = &definition.function;
         let fingerprint = fp1::fingerprint(&function.name, &function.id, keyed.into_iter());
         Ok(Prepared::Ready(Ready { definition, fingerprint, arguments, names }))
+    }
+
+    /// Looks for the answer, first where it costs least.
+    #[inline]
+    fn find<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Found<'py>> {
+        let definition = Self::definition(slf);
+        if let Ok(definition) = &definition
+            && let Ok(Some(value)) = Self::known(definition, args, kwargs)
+        {
+            return Ok(Found::Value(value));
+        }
+        Self::search(slf.py(), definition, args, kwargs)
+    }
+
+    #[inline(never)]
+    fn search<'py>(
+        py: Python<'py>,
+        definition: PyResult<Arc<Definition>>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Found<'py>> {
+        Ok(match Self::prepare(py, definition, args, kwargs)? {
+            Prepared::Misfit => Found::Misfit,
+            Prepared::Nameless(why) => Found::Missed(None, Some(why)),
+            Prepared::Ready(ready) => match Self::hit(py, &ready, args, kwargs) {
+                Ok(Some(value)) => Found::Value(value),
+                Ok(None) => Found::Missed(Some(ready.call(py, ready.definition.pickle)), None),
+                Err(error) => {
+                    let why =
+                        format!("the stored result cannot be loaded: {}", contain(py, error)?);
+                    Found::Missed(Some(ready.call(py, false)), Some(why))
+                }
+            },
+        })
+    }
+
+    /// For a coroutine function: the value, or the coroutine that will come to it.
+    pub(crate) fn awaited<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>> {
+        let py = slf.py();
+        let found = match Self::find(slf, args, kwargs)? {
+            Found::Value(value) => Ok(value),
+            Found::Misfit => Err(slf.get().function.bind(py).call(args, kwargs)?),
+            Found::Missed(call, problem) => {
+                let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
+                Err(slf.call_method1(intern!(py, "_miss"), (args, kwargs, call, problem))?)
+            }
+        };
+        warn(py)?;
+        Ok(found)
     }
 
     fn missed<'py>(
@@ -299,6 +368,15 @@ impl Definition {
     }
 }
 
+/// Shows what the cache has to say, if anything.
+#[inline]
+fn warn(py: Python<'_>) -> PyResult<()> {
+    if warnings::any() {
+        imported(py, &EMIT, "afresh.warn", "emit")?.call0()?;
+    }
+    Ok(())
+}
+
 /// The value of a pickle with its buffers.
 fn load<'py>(py: Python<'py>, bytes: &afresh::Bytes, mapped: bool) -> PyResult<Bound<'py, PyAny>> {
     let loads = imported(py, &LOADS, "pickle", "loads")?;
@@ -309,6 +387,15 @@ fn load<'py>(py: Python<'py>, bytes: &afresh::Bytes, mapped: bool) -> PyResult<B
     let named = PyDict::new(py);
     named.set_item(intern!(py, "buffers"), buffers)?;
     loads.call((pickle,), Some(&named))
+}
+
+#[allow(unsafe_code, reason = "not declared by pyo3")]
+unsafe extern "C" {
+    /// `types.MethodType(function, instance)`; a new reference, or null with an exception set.
+    fn PyMethod_New(
+        function: *mut ffi::PyObject,
+        instance: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject;
 }
 
 /// The digest of a reference's value, without loading it.
@@ -374,8 +461,9 @@ impl Ready<'_> {
 #[pymethods]
 impl Memo {
     #[new]
-    fn new(function: Py<PyAny>, miss: Py<PyAny>) -> Self {
-        Self { function, miss, definition: Attached::new(None) }
+    #[pyo3(signature = (function, miss, asynchronous=false))]
+    fn new(function: Py<PyAny>, miss: Py<PyAny>, asynchronous: bool) -> Self {
+        Self { function, miss, definition: Attached::new(None), asynchronous }
     }
 
     /// Sets identity and configuration; called by `_define` in Python.
@@ -440,48 +528,36 @@ impl Memo {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let definition = Self::definition(slf);
-        if let Ok(definition) = &definition
-            && let Ok(Some(value)) = Self::known(definition, args, kwargs)
-        {
-            return Ok(value);
+        if slf.get().asynchronous {
+            let (args, kwargs) =
+                (args.clone().unbind(), kwargs.map(|kwargs| kwargs.clone().unbind()));
+            let awaitable = Awaitable::new(slf.clone().unbind(), args, kwargs);
+            return Ok(Bound::new(py, awaitable)?.into_any());
         }
-        let value = match Self::prepare(py, definition, args, kwargs)? {
-            Prepared::Misfit => slf.get().function.bind(py).call(args, kwargs),
-            Prepared::Nameless(why) => Self::missed(slf, args, kwargs, None, Some(why)),
-            Prepared::Ready(ready) => match Self::hit(py, &ready, args, kwargs) {
-                Ok(Some(value)) => Ok(value),
-                Ok(None) => {
-                    let looked = ready.definition.pickle;
-                    Self::missed(slf, args, kwargs, Some(ready.call(py, looked)), None)
-                }
-                Err(error) => {
-                    let why =
-                        format!("the stored result cannot be loaded: {}", contain(py, error)?);
-                    Self::missed(slf, args, kwargs, Some(ready.call(py, false)), Some(why))
-                }
-            },
+        let value = match Self::find(slf, args, kwargs)? {
+            Found::Value(value) => Ok(value),
+            Found::Misfit => slf.get().function.bind(py).call(args, kwargs),
+            Found::Missed(call, problem) => Self::missed(slf, args, kwargs, call, problem),
         };
-        if warnings::any() {
-            imported(py, &EMIT, "afresh.warn", "emit")?.call0()?;
-        }
+        warn(py)?;
         value
     }
 
     /// As a method: bound to the instance.
+    #[allow(unsafe_code, reason = "a method is made by a C function")]
     fn __get__<'py>(
         slf: &Bound<'py, Self>,
         instance: Option<&Bound<'py, PyAny>>,
         owner: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let _ = owner;
-        let py = slf.py();
         match instance {
             None => Ok(slf.clone().into_any()),
-            Some(instance) => {
-                static METHOD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-                imported(py, &METHOD, "types", "MethodType")?.call1((slf, instance))
-            }
+            // SAFETY: attached, and both are objects.
+            Some(instance) => unsafe {
+                let bound = PyMethod_New(slf.as_ptr(), instance.as_ptr());
+                Bound::from_owned_ptr_or_err(slf.py(), bound)
+            },
         }
     }
 
