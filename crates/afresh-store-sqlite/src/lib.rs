@@ -33,6 +33,7 @@ mod schema;
 mod slot;
 mod stage;
 mod store;
+mod verified;
 
 pub use config::{Clock, SqliteOptions, Sync};
 pub use store::SqliteStore;
