@@ -15,6 +15,7 @@ mod flight;
 mod gc;
 mod generation;
 mod history;
+mod readings;
 mod support;
 mod trust;
 mod verify;
