@@ -16,6 +16,7 @@ mod engine;
 mod errors;
 mod exact;
 mod explain;
+mod files;
 mod frame;
 mod large;
 mod memo;
@@ -44,6 +45,7 @@ fn _afresh(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<validity::Validity>()?;
     module.add_function(wrap_pyfunction!(memo::set_reference_class, module)?)?;
     module.add_function(wrap_pyfunction!(warnings::drain_warnings, module)?)?;
+    module.add_function(wrap_pyfunction!(files::digest_file, module)?)?;
     module.add_function(wrap_pyfunction!(frame::unframe, module)?)?;
     module.add_function(wrap_pyfunction!(cli::main, module)?)?;
     units::register(module)?;

@@ -119,6 +119,12 @@ fn contain(py: Python<'_>, error: PyErr) -> PyResult<String> {
     }
 }
 
+/// Whether the decorator was given something that makes no sense, which only now can be known.
+fn is_mistake(py: Python<'_>, error: &PyErr) -> bool {
+    let told = error.value(py).getattr_opt(intern!(py, "mistake"));
+    told.is_ok_and(|told| told.is_some_and(|told| told.is_truthy().unwrap_or(false)))
+}
+
 impl Memo {
     #[inline]
     fn current(&self, py: Python<'_>) -> Option<Arc<Definition>> {
@@ -150,6 +156,7 @@ impl Memo {
     ) -> PyResult<Prepared<'py>> {
         let definition = match definition {
             Ok(definition) => definition,
+            Err(error) if is_mistake(py, &error) => return Err(error),
             Err(error) => return Ok(Prepared::Nameless(contain(py, error)?)),
         };
         let bound = match definition.binder.bind(args, kwargs) {
@@ -494,7 +501,10 @@ impl Memo {
             function: Arc::new(Function::new(name, FunctionId::new(digest), record)),
             binder: Binder::new(parameters)?,
             validity: Validity::new(py, watch, absent, attributes, sizes, mutable)?,
-            policy: Policy { ttl: ttl.and_then(|ttl| Duration::try_from_secs_f64(ttl).ok()) },
+            policy: Policy {
+                ttl: ttl.and_then(|ttl| Duration::try_from_secs_f64(ttl).ok()),
+                ..Policy::default()
+            },
             pickle,
             mapped,
         };

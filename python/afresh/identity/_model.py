@@ -9,9 +9,12 @@ modules and previews have no part in it.
 from __future__ import annotations
 
 import threading
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from afresh import _afresh
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 combine = _afresh.combine
 # `state.mode`: who is asking when `digest_value` calls back; see _value.py.
@@ -108,15 +111,25 @@ class Identity:
         "name",
         "opaque",
         "sizes",
+        "tracks",
         "watch",
     )
 
-    def __init__(self, name: str, components: list[Node], seen: Seen, opaque: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        name: str,
+        components: list[Node],
+        seen: Seen,
+        opaque: tuple[str, ...],
+        tracks: frozenset[str] = frozenset(),
+    ) -> None:
         self.name = name
         self.digest: bytes = root_digest(components)
         self.watch, self.absent, self.attributes, self.sizes, self.mutable = seen
         self._validity = _afresh.Validity(self.watch, self.absent, self.attributes, self.sizes)
         self.opaque = opaque
+        #: What remembered functions that it reaches are seen to read while they run: "files", "env".
+        self.tracks = tracks
         self._components = components
         self._record: bytes | None = None
 
@@ -124,16 +137,19 @@ class Identity:
     def record(self) -> bytes:
         """The components as JSON: what `why` and `diff` compare. Never part of the digest."""
         if self._record is None:
-            self._record = self._write_record()
+            self._record = self.write_record(self.name, self.digest)
         return self._record
 
-    def _write_record(self) -> bytes:
-        import json
+    def data(self) -> list[str]:
+        """The names of the data it refers to."""
+        return sorted({node.name for node in self._components if node.kind == "data"})
 
+    def rows(self, root: str = "function") -> list[dict[str, Any]]:
+        """The components for a record; `root` is the role of the first."""
         number = {id(node): index for index, node in enumerate(self._components)}
         rows = []
         for node in self._components:
-            role = "function" if node is self._components[0] else _ROLES.get(node.kind, node.kind)
+            role = root if node is self._components[0] else _ROLES.get(node.kind, node.kind)
             row: dict[str, Any] = {
                 "label": f"{role} {node.name}",
                 "kind": node.kind,
@@ -149,11 +165,23 @@ class Identity:
                 if value is not None:
                     row[key] = value
             rows.append(row)
+        return rows
+
+    def write_record(
+        self, name: str, digest: bytes, more: Sequence[dict[str, Any]] = (), aside: bool = False
+    ) -> bytes:
+        """A record under this name and digest, with more rows than its own components.
+
+        `aside`: the components have no part in the digest, and are there for people to look at.
+        """
+        import json
+
+        rows = [{**row, "aside": True} for row in self.rows()] if aside else self.rows()
         content = {
             "format": 1,
-            "name": self.name,
-            "digest": self.digest.hex(),
-            "components": rows,
+            "name": name,
+            "digest": digest.hex(),
+            "components": [*rows, *more],
             "opaque": list(self.opaque),
         }
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))

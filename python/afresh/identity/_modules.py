@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -26,28 +27,37 @@ _specs: dict[str, tuple[str | None, list[str] | None] | None] = {}
 _SEEN_THROUGH = frozenset({"cache", "lru_cache", "functools.cache", "functools.lru_cache", "memo", "afresh.memo"})
 
 
-def node(walker: Walker, module: ModuleType) -> Node:
-    """A module used as a value: of the project, everything in it."""
+def node(walker: Walker, module: ModuleType, whole: bool = False) -> Node:
+    """A module used as a value: of the project, its text and the functions and classes in it.
+
+    `whole`: its data and what it imports as well. Data may be what the module remembers for itself, so it takes
+    somebody to say that it matters.
+    """
     file = getattr(module, "__file__", None)
     name = module.__name__
     if _origin.of_module(name, file) != _origin.PROJECT:
         return walker.external(name, "", file if isinstance(file, str) else None)
     made = Node("module", module_name(name, module.__dict__))
-    return walker.register(module, made, lambda: _expand(walker, made, module))
+    return walker.register(module, made, lambda: _expand(walker, made, module, whole))
 
 
-def _expand(walker: Walker, made: Node, module: ModuleType) -> None:
+def _expand(walker: Walker, made: Node, module: ModuleType, whole: bool) -> None:
     file = getattr(module, "__file__", None)
     text = _texts.of_path(file) if isinstance(file, str) else None
     if text is not None:
         definition = text.source.module()
         made.local = combine("module", [definition[0]])
         made.file, made.line, made.text = text.filename, 1, text.text
+    elif isinstance(file, str) and file.endswith(tuple(EXTENSION_SUFFIXES)):
+        made.edges.append(("binary", binary(walker, made.name, "", file)))
+        made.local = combine("module", [])
     else:
         made.local = combine("module", [])
+    if whole:
+        walker.counting(module.__dict__)
     for name, value in sorted(module.__dict__.items()):
-        own = getattr(value, "__module__", None) == module.__name__
-        if own and isinstance(value, (FunctionType, type)):
+        own = getattr(value, "__module__", None) == module.__name__ and isinstance(value, (FunctionType, type))
+        if own or (whole and not (name.startswith("__") and name.endswith("__"))):
             walker.watching(module.__dict__, name, value)
             walker.use(made, name, value, f"{made.name}.{name}")
 

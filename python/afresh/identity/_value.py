@@ -106,6 +106,11 @@ class Pointers:
             state.mode = outer
 
 
+def inside(value: object) -> object:
+    """Some mutable data itself, however it is looked at again."""
+    return value.value if type(value) is Pointers else value
+
+
 def preview(value: object) -> str:
     """The value for a person; never runs code of the project and never takes long."""
     cls = type(value)
@@ -143,11 +148,18 @@ def fill(walker: Walker, node: Node, label: str, value: object) -> None:
         walker.weak(f"{label}: {kind_of(type(value))[1]} cannot be digested ({type(error).__name__})")
         return
     node.local = digest
+    if kind_of(type(value))[0] == "afresh.dependencies":
+        # A file, a folder, a variable: it says itself what it stands for.
+        outside: Any = value
+        node.kind, node.name, node.preview = "dependency", outside._label(), outside._preview()
+        weak = outside._note()
+        notes = (*notes, weak) if weak else notes
+    else:
+        met.sort(key=lambda pair: pair[0])
+        for _, inner in met:
+            walker.use(node, "holds", inner)
     for note in notes:
         walker.weak(f"{label}: {note}")
-    met.sort(key=lambda pair: pair[0])
-    for _, inner in met:
-        walker.use(node, "holds", inner)
     if is_frozen(value):
         return
     if met:

@@ -61,6 +61,7 @@ class Walker:
         self.mutable: dict[int, Mutable] = {}
         self.opaque: dict[str, None] = {}
         self.ignored: dict[int, list[str]] = {}
+        self.tracks: set[str] = set()
 
     # What the caller has to look at later.
 
@@ -75,7 +76,7 @@ class Walker:
 
     def changing(self, label: str, value: Any, digest: bytes) -> None:
         """Remembers data that can change in place."""
-        key = id(value.value) if type(value) is _value.Pointers else id(value)
+        key = id(_value.inside(value))
         self.mutable.setdefault(key, (label, value, digest))
 
     def seen(self) -> Seen:
@@ -104,9 +105,12 @@ class Walker:
 
     # Components.
 
-    def run(self, root: object) -> Node:
+    def run(self, root: object, whole: bool = False) -> Node:
         """Walks everything reachable from `root`."""
-        node = self.node(root, function_name(root))
+        if whole and isinstance(root, ModuleType):
+            node = _modules.node(self, root, whole)
+        else:
+            node = self.node(root, function_name(root))
         while self.queue:
             self.queue.popleft()()
         return node
@@ -261,19 +265,23 @@ def _top(name: object) -> str:
     return name.partition(".")[0] if isinstance(name, str) else ""
 
 
-def identify(func: Any) -> Identity:
-    """The identity of a callable: what it is, and what to look at to know that this still holds."""
+def identify(func: Any, *, whole: bool = False) -> Identity:
+    """The identity of a callable: what it is, and what to look at to know that this still holds.
+
+    Of a module it is the identity of what is in it; `whole`: of its data too, and of what it imports.
+    """
     outer = getattr(state, "mode", None)
     state.mode = None
     try:
         walker = Walker()
         try:
-            root = walker.run(func)
+            root = walker.run(func, whole)
             return Identity(
                 function_name(func),
                 reachable(root),
                 walker.seen(),
                 tuple(walker.opaque),
+                frozenset(walker.tracks),
             )
         except Exception as error:
             name = function_name(func)

@@ -42,8 +42,8 @@ def node(walker: Walker, value: Any, cls: type, label: str) -> Node | None:
         return walker.register(value, made, lambda: _holder(walker, made, value, _HOLDERS[kind]))
     origin = _origin.of_class(cls)
     if origin == _origin.AFRESH:
-        wrapped = getattr(value, "__wrapped__", None)
-        return walker.leaf("handle", "afresh") if wrapped is None else walker.node(wrapped, label)
+        # What stands for a file or a variable is data, by what it stands for.
+        return None if kind[0] == "afresh.dependencies" else _remembered(walker, value, label)
     if origin == _origin.PROJECT or not (callable(value) or hasattr(cls, "__get__")):
         return None
     held = _held(value)
@@ -53,6 +53,30 @@ def node(walker: Walker, value: Any, cls: type, label: str) -> Node | None:
     made = Node("wrapper", label, library.local)
     made.edges.append(("library", library))
     return walker.register(value, made, lambda: _library_callable(walker, made, held))
+
+
+def _remembered(walker: Walker, value: Any, label: str) -> Node:
+    """Something of afresh: a remembered function is what it wraps, and what was said of that."""
+    memo = getattr(value, "memo", value)
+    wrapped = getattr(memo, "__wrapped__", None)
+    if wrapped is None:
+        return walker.leaf("handle", "afresh")
+    track, declared = getattr(memo, "_track", ()), getattr(memo, "_depends_on", ())
+    version = getattr(memo, "_version", None)
+    if version is None and not declared and not track:
+        return walker.node(wrapped, label)
+    walker.tracks.update(track)
+    said = [kind.encode() for kind in track]
+    if version is not None:
+        said.append(b"version " + version.encode("utf-8", "surrogatepass"))
+    made = Node("remembered", label, combine("remembered", said))
+
+    def expand() -> None:
+        walker.use(made, "func", wrapped)
+        for index, dependency in enumerate(declared):
+            walker.use(made, f"depends_on[{index}]", dependency, f"{label} depends_on[{index}]")
+
+    return walker.register(value, made, expand)
 
 
 def _partial(walker: Walker, made: Node, value: Any) -> None:
