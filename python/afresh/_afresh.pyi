@@ -203,6 +203,7 @@ class Memo:
         self,
         engine: Engine,
         name: str,
+        key: str,
         digest: bytes,
         record: bytes,
         parameters: tuple[tuple[str, int, bool, Any, bool], ...],

@@ -151,9 +151,12 @@ class Memo(_afresh.Memo):
             rows.append(_row("track", ", ".join(self._track)))
         kinds = {*self._track, *(kind for one in seen for kind in one.tracks)}
         self._tracks = tuple(sorted(kinds))
+        self._hash = digest.hex()
+        self._key = found.key if by_code and self._name is None else name
         self._set(
             self._engine(),
             name,
+            self._key,
             digest,
             found.write_record(name, digest, rows, aside=not by_code),
             signature.parameters(function, self.ignore),
@@ -269,7 +272,17 @@ class Memo(_afresh.Memo):
 
     def clear(self) -> int:
         """Takes back every answer of the function; the history stays. How many there were."""
-        return self._engine().invalidate(function=self.name)
+        engine = self._engine()
+        return sum(engine.invalidate(function=name) for name in self._names(engine))
+
+    def _names(self, engine: _afresh.Engine) -> set[str]:
+        """Its name, and those under which the same code was run elsewhere: in a cell, in another module."""
+        names = {self.name}
+        if self._name is None and self._version is None and self._mode == "code":
+            self._define()
+            rows = engine.log(function=self._key)
+            names.update(row["function"] for row in rows if row["function_hash"] == self._hash)
+        return names
 
     def put(self, value: Any, *args: Any, **kwargs: Any) -> None:
         """Keeps ``value`` as the answer for the call, as if it had been computed."""

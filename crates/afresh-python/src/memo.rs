@@ -37,6 +37,8 @@ struct Definition {
     number: u64,
     engine: Py<Engine>,
     function: Arc<Function>,
+    /// The name that calls are looked up by: where the id tells everything, without the module.
+    key: String,
     binder: Binder,
     validity: Validity,
     policy: Policy,
@@ -190,7 +192,7 @@ impl Memo {
             .map(|(name, (_, digest))| (name.as_str(), digest))
             .collect();
         let function = &definition.function;
-        let fingerprint = fp1::fingerprint(&function.name, &function.id, keyed.into_iter());
+        let fingerprint = fp1::fingerprint(&definition.key, &function.id, keyed.into_iter());
         Ok(Prepared::Ready(Ready { definition, fingerprint, arguments, names }))
     }
 
@@ -474,12 +476,13 @@ impl Memo {
     }
 
     /// Sets identity and configuration; called by `_define` in Python.
-    #[pyo3(signature = (engine, name, digest, record, parameters, watch, absent, attributes, sizes, mutable, *, ttl, pickle, mapped))]
+    #[pyo3(signature = (engine, name, key, digest, record, parameters, watch, absent, attributes, sizes, mutable, *, ttl, pickle, mapped))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn _set(
         &self,
         engine: Py<Engine>,
         name: String,
+        key: String,
         digest: [u8; 32],
         record: &Bound<'_, PyBytes>,
         parameters: &Bound<'_, PyTuple>,
@@ -498,6 +501,7 @@ impl Memo {
         let definition = Definition {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             engine,
+            key,
             function: Arc::new(Function::new(name, FunctionId::new(digest), record)),
             binder: Binder::new(parameters)?,
             validity: Validity::new(py, watch, absent, attributes, sizes, mutable)?,

@@ -98,7 +98,11 @@ _ROLES = {"function": "helper", "bytecode": "helper", "external": "library"}
 
 
 class Identity:
-    """What a function is, and what to look at to know that this still holds."""
+    """What a function is, and what to look at to know that this still holds.
+
+    `key` is the name that its calls are looked up by: without the module, so that a function may move from a module to
+    a cell or be loaded under another name. Where the digest does not say everything, the module is kept in it.
+    """
 
     __slots__ = (
         "_components",
@@ -107,6 +111,7 @@ class Identity:
         "absent",
         "attributes",
         "digest",
+        "key",
         "mutable",
         "name",
         "opaque",
@@ -117,13 +122,14 @@ class Identity:
 
     def __init__(
         self,
-        name: str,
+        name: tuple[str, str],
         components: list[Node],
         seen: Seen,
         opaque: tuple[str, ...],
         tracks: frozenset[str] = frozenset(),
     ) -> None:
-        self.name = name
+        self.name = ".".join(name)
+        self.key = self.name if opaque else name[1]
         self.digest: bytes = root_digest(components)
         self.watch, self.absent, self.attributes, self.sizes, self.mutable = seen
         self._validity = _afresh.Validity(self.watch, self.absent, self.attributes, self.sizes)
@@ -174,7 +180,8 @@ class Identity:
 
         `aside`: the components have no part in the digest, and are there for people to look at.
         """
-        import json
+        # Not `json.dumps`: a test may have put something else in its place.
+        from json.encoder import JSONEncoder
 
         rows = [{**row, "aside": True} for row in self.rows()] if aside else self.rows()
         content = {
@@ -184,7 +191,7 @@ class Identity:
             "components": [*rows, *more],
             "opaque": list(self.opaque),
         }
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        text = JSONEncoder(sort_keys=True, separators=(",", ":")).encode(content)
         return text.encode("utf-8", "surrogatepass")
 
     def holds(self) -> bool:

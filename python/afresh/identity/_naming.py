@@ -55,6 +55,11 @@ def _dotted(file: str) -> str:
 
 def function_name(func: Any) -> str:
     """`module.qualname` of a callable, whatever it is."""
+    return ".".join(qualified(func))
+
+
+def qualified(func: Any) -> tuple[str, str]:
+    """The module and the qualified name of a callable, whatever it is."""
     try:
         qualname = getattr(func, "__qualname__", None) or getattr(func, "__name__", None)
         owner = func
@@ -65,6 +70,6 @@ def function_name(func: Any) -> str:
         space = getattr(owner, "__globals__", None)
         if not isinstance(space, dict) or space.get("__name__") != module:
             space = None
-        return f"{module_name(module, space)}.{qualname}"
+        return module_name(module, space), qualname
     except Exception:
-        return f"?.{type(func).__qualname__}"
+        return "?", type(func).__qualname__

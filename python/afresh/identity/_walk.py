@@ -32,9 +32,9 @@ from typing import Any
 
 from afresh import _afresh
 
-from . import _classes, _functions, _modules, _origin, _value, _wrappers
-from ._model import MISSING, Identity, Mutable, Node, Seen, Watch, combine, reachable, state
-from ._naming import function_name
+from . import _classes, _functions, _modules, _origin, _pieces, _value, _wrappers
+from ._model import MISSING, Identity, Mutable, Node, Seen, Watch, combine, reachable, root_digest, state
+from ._naming import function_name, qualified
 
 _LIMIT = 20_000
 _BUILTIN = (
@@ -51,13 +51,15 @@ _BUILTIN = (
 class Walker:
     """One walk. Components are handed out at once and filled in later."""
 
-    def __init__(self) -> None:
+    def __init__(self, depth: int = 0) -> None:
+        # How many walks led to this one.
+        self.depth = depth
         self.nodes: dict[int, Node] = {}
         self.named: dict[tuple[str, ...], Node] = {}
         self.queue: deque[Callable[[], None]] = deque()
         self.keep: list[object] = []
         self.watch: dict[tuple[int, str], Watch] = {}
-        self.sizes: dict[int, tuple[dict[str, Any], int]] = {}
+        self.sizes: dict[int, dict[str, Any]] = {}
         self.mutable: dict[int, Mutable] = {}
         self.opaque: dict[str, None] = {}
         self.ignored: dict[int, list[str]] = {}
@@ -72,12 +74,17 @@ class Walker:
     def counting(self, space: Any) -> None:
         """Remembers how many names a namespace has."""
         if type(space) is dict:
-            self.sizes.setdefault(id(space), (space, len(space)))
+            self.sizes[id(space)] = space
 
     def changing(self, label: str, value: Any, digest: bytes) -> None:
         """Remembers data that can change in place."""
         key = id(_value.inside(value))
         self.mutable.setdefault(key, (label, value, digest))
+
+    def following(self, kin: _value.Kin) -> None:
+        """Remembers the classes that belong to a class."""
+        self.changing(_value.kind_of(kin.cls)[1], kin, _afresh.digest_value(kin)[0])
+        self.keep.append(kin)
 
     def seen(self) -> Seen:
         """Everything a caller has to look at later."""
@@ -95,7 +102,8 @@ class Walker:
             tuple(watch),
             tuple(absent),
             tuple(attributes),
-            tuple(self.sizes.values()),
+            # Counted at the end: to read an instance makes `copyreg` note the names of its slots in the class.
+            tuple((space, len(space)) for space in self.sizes.values()),
             tuple(self.mutable.values()),
         )
 
@@ -154,9 +162,10 @@ class Walker:
         try:
             expand()
         except Exception as error:
-            node.edges.clear()
-            node.local = combine("unknown", [node.kind.encode(), node.name.encode("utf-8", "surrogatepass")])
-            self.weak(f"{node.name}: identified by name only ({type(error).__name__})")
+            # What was found out so far counts.
+            own = node.local or node.name.encode("utf-8", "surrogatepass")
+            node.local = combine("unknown", [node.kind.encode(), own])
+            self.weak(f"{node.name}: cannot be looked into wholly ({type(error).__name__})")
 
     def node(self, value: Any, label: str) -> Node:
         """The component of any object."""
@@ -178,17 +187,18 @@ class Walker:
     def _new(self, value: Any, cls: type, label: str) -> Node:
         if cls is FunctionType:
             return _functions.node(self, value)
-        if isinstance(value, type) and cls is not GenericAlias:
+        # By the type, as a value may lie about its class.
+        if issubclass(cls, type):
             return _classes.node(self, value)
-        if isinstance(value, ModuleType):
+        if issubclass(cls, ModuleType):
             return _modules.node(self, value)
-        if isinstance(value, _BUILTIN):
+        if issubclass(cls, _BUILTIN):
             return _wrappers.builtin(self, value)
         if cls is MethodType:
             return _wrappers.method(self, value, label)
-        if isinstance(value, (GenericAlias, UnionType)) or _value.kind_of(cls)[0] in ("typing", "typing_extensions"):
+        if issubclass(cls, (GenericAlias, UnionType)) or _value.kind_of(cls)[0] in ("typing", "typing_extensions"):
             return _wrappers.typing_form(self, value, label)
-        if isinstance(value, MappingProxyType):
+        if issubclass(cls, MappingProxyType):
             return self._data(_classes.real_dict(value), label)
         wrapped = _wrappers.node(self, value, cls, label)
         if wrapped is not None:
@@ -211,7 +221,7 @@ class Walker:
         # The name of what is found ends where the chain does.
         depth = label.count(".") + 1 - len(attributes)
         for index, attribute in enumerate(attributes):
-            if isinstance(value, ModuleType):
+            if issubclass(type(value), ModuleType):
                 found = _modules.attribute(self, value, attribute, attributes[index + 1 :], label)
                 if isinstance(found, Node):
                     return found
@@ -223,6 +233,13 @@ class Walker:
                     break
                 value = inner
             else:
+                if type(value) is FunctionType and not hasattr(FunctionType, attribute):
+                    self.watching(value.__dict__, attribute, MISSING)
+                elif issubclass(type(value), type) and attribute == "__subclasses__":
+                    made = Node("descendants", label, combine("descendants", []))
+                    _classes.descendants(self, made, value)
+                    self.use(made, "class", value)
+                    return made
                 return self.node(value, ".".join(label.split(".")[: depth + index]) or label)
         return self.node(value, label)
 
@@ -235,6 +252,16 @@ class Walker:
         return known
 
     # What `digest_value` meets inside a value.
+
+    def deep(self, value: object) -> bytes:
+        """What tells a function or class apart with all it uses."""
+        outer = getattr(state, "mode", None)
+        state.mode = None
+        try:
+            walker = Walker(self.depth + 1)
+            return root_digest(reachable(walker.run(value)))
+        finally:
+            state.mode = outer
 
     def shallow(self, value: object) -> bytes:
         """What tells a function or class apart without following what it uses."""
@@ -251,14 +278,16 @@ def _file_of(module: str) -> str | None:
     return file if isinstance(file, str) else None
 
 
-def _is_afresh(value: object) -> bool:
-    if isinstance(value, ModuleType):
-        return _top(value.__name__) == "afresh"
-    if type(value) is FunctionType or isinstance(value, type):
-        return _top(getattr(value, "__module__", "")) == "afresh"
-    if isinstance(value, BuiltinFunctionType):
-        return _top(getattr(value, "__module__", "")) == "afresh"
-    return _top(_value.kind_of(type(value))[0]) == "afresh" and not callable(value)
+def _is_afresh(value: Any) -> bool:
+    # Asked of everything in a namespace, so by type only: what a value says of itself may raise.
+    cls = type(value)
+    if cls is ModuleType:
+        return _top(value.__dict__.get("__name__")) == "afresh"
+    if cls is FunctionType or cls is BuiltinFunctionType:
+        return _top(value.__module__) == "afresh"
+    if issubclass(cls, type):
+        return _top(_value.kind_of(value)[0]) == "afresh"
+    return _top(_value.kind_of(cls)[0]) == "afresh" and not callable(value)
 
 
 def _top(name: object) -> str:
@@ -277,7 +306,7 @@ def identify(func: Any, *, whole: bool = False) -> Identity:
         try:
             root = walker.run(func, whole)
             return Identity(
-                function_name(func),
+                qualified(func),
                 reachable(root),
                 walker.seen(),
                 tuple(walker.opaque),
@@ -287,7 +316,7 @@ def identify(func: Any, *, whole: bool = False) -> Identity:
             name = function_name(func)
             note = f"{name}: identified by name only ({type(error).__name__})"
             text = name.encode("utf-8", "surrogatepass")
-            return Identity(name, [Node("unknown", name, combine("name", [text]))], Seen(), (note,))
+            return Identity(qualified(func), [Node("unknown", name, combine("name", [text]))], Seen(), (note,))
     finally:
         state.mode = outer
 
@@ -317,16 +346,16 @@ def callable_digest(obj: Any, depth_state: object = None) -> bytes:
 
     `depth_state` is accepted for the caller's convenience and not used: cycles end here.
     """
-    if obj is _value.Pointers:
+    if obj is _value.Pointers or obj is _value.Kin or obj is _pieces.Shape:
         return _OWN
     mode = getattr(state, "mode", None)
     if mode is None:
         return _cached(obj).digest
     if mode == "pointers":
         return combine("pointer", [id(obj).to_bytes(8, "little")])
-    walker, met = mode
+    walker, met, told = mode
     try:
-        shallow: bytes = walker.shallow(obj)
+        shallow: bytes = told.get(id(obj)) or walker.shallow(obj)
     except Exception:
         shallow = combine("other", [function_name(obj).encode("utf-8", "surrogatepass")])
     met.append((shallow, obj))
