@@ -196,20 +196,19 @@ def _ancestors(walker: Walker, made: Node, cls: type) -> None:
 def _kin(walker: Walker, made: Node, cls: type, methods: list[FunctionType]) -> None:
     """Classes that answer for this one: those registered with an abstract class, and its subclasses if asked for."""
     if type.__dict__["__dict__"].__get__(cls).get("_abc_impl") is not None:
-        kin = _value.Kin(cls, "registered")
-        for other in kin.classes():
+        for other in _value.registered(cls):
             walker.use(made, "registered", other)
-        walker.following(kin)
+        walker.following("registered classes", walker.registrations)
     if any("__subclasses__" in func.__code__.co_names for func in methods):
         descendants(walker, made, cls)
 
 
 def descendants(walker: Walker, made: Node, cls: type) -> None:
     """The subclasses of a class."""
-    kin = _value.Kin(cls, "subclasses")
+    kin = _value.Kin(cls)
     for other in kin.classes():
         walker.use(made, "subclass", other)
-    walker.following(kin)
+    walker.following(f"subclasses of {_value.kind_of(cls)[1]}", kin)
 
 
 def _defaults(walker: Walker, made: Node, cls: type) -> None:

@@ -36,16 +36,14 @@ def declared(cls: type) -> Iterator[tuple[str, Any]]:
         yield "dataclass", [(name, getattr(params, name, None)) for name in getattr(type(params), "__slots__", ())]
     for name, field in _mapping(space.get("__dataclass_fields__")):
         for part in _DATACLASS:
-            value = getattr(field, part, MISSING)
+            value: Any = getattr(field, part, None)
             if part == "_field_type":
                 value = str(getattr(value, "name", ""))
-            elif part == "metadata":
-                value = dict(value) if value is not MISSING else {}
-            yield f"{name} {part}", _unless_missing(value)
+            yield f"{name} {part}", dict(value or {}) if part == "metadata" else _unless_missing(value)
     for attribute in space.get("__attrs_attrs__", ()):
         for part in _ATTRS:
             value = getattr(attribute, part, None)
-            yield f"{attribute.name} {part}", dict(value) if part == "metadata" else _unless_missing(value)
+            yield f"{attribute.name} {part}", dict(value or {}) if part == "metadata" else _unless_missing(value)
     for name, field in _mapping(space.get("__pydantic_fields__")):
         yield f"field {name}", field
     decorators = space.get("__pydantic_decorators__")

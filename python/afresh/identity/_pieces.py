@@ -9,8 +9,6 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from afresh import _afresh
-
 from . import _origin, _value
 from ._model import Node, combine
 
@@ -68,5 +66,4 @@ def expand(walker: Walker, node: Node, label: str, value: object, parts: list[tu
     node.local = combine("pieces", [".".join(_value.kind_of(type(value))).encode("utf-8", "surrogatepass")])
     for name, one in parts:
         walker.use(node, name, one, f"{label}.{name}")
-    shape = Shape(value)
-    walker.changing(label, shape, _afresh.digest_value(shape)[0])
+    walker.following(label, Shape(value))

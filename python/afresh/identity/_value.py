@@ -119,31 +119,42 @@ def inside(value: object) -> object:
 
 
 class Kin:
-    """The classes that were registered with an abstract class, or that derive from a class."""
+    """The classes that derive from a class, at any distance."""
 
-    __slots__ = ("cls", "what")
+    __slots__ = ("cls",)
 
-    def __init__(self, cls: type, what: str) -> None:
+    def __init__(self, cls: type) -> None:
         self.cls = cls
-        self.what = what
 
     def classes(self) -> list[type]:
         """The classes, by name."""
-        if self.what == "registered":
-            import _abc
-
-            found = [one() for one in _abc._get_dump(self.cls)[0]]
-        else:
-            found, seen = [self.cls], {self.cls}
-            for one in found:
-                below = [other for other in type.__subclasses__(one) if other not in seen]
-                seen.update(below)
-                found += below
-            del found[0]
-        return sorted((one for one in found if one is not None), key=kind_of)
+        found: dict[int, type] = {}
+        waiting: list[Any] = [self.cls]
+        while waiting:
+            below: list[Any] = type.__subclasses__(waiting.pop())
+            waiting += [one for one in below if id(one) not in found]
+            found.update((id(one), one) for one in below)
+        return sorted(found.values(), key=kind_of)
 
     def __afresh_key__(self) -> list[int]:
         return [id(one) for one in self.classes()]
+
+
+class Registrations:
+    """How often a class was registered with an abstract one, anywhere: one look for all of them."""
+
+    def __afresh_key__(self) -> int:
+        import abc
+
+        return abc.get_cache_token()  # type: ignore[return-value,unused-ignore]
+
+
+def registered(cls: type) -> list[type]:
+    """The classes that were registered with an abstract class, by name."""
+    import abc
+
+    found = [one() for one in abc.__dict__["_get_dump"](cls)[0]]
+    return sorted((one for one in found if one is not None), key=kind_of)
 
 
 def preview(value: object) -> str:

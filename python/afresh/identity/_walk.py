@@ -64,6 +64,7 @@ class Walker:
         self.opaque: dict[str, None] = {}
         self.ignored: dict[int, list[str]] = {}
         self.tracks: set[str] = set()
+        self.registrations = _value.Registrations()
 
     # What the caller has to look at later.
 
@@ -81,10 +82,10 @@ class Walker:
         key = id(_value.inside(value))
         self.mutable.setdefault(key, (label, value, digest))
 
-    def following(self, kin: _value.Kin) -> None:
-        """Remembers the classes that belong to a class."""
-        self.changing(_value.kind_of(kin.cls)[1], kin, _afresh.digest_value(kin)[0])
-        self.keep.append(kin)
+    def following(self, label: str, probe: _value.Kin | _value.Registrations | _pieces.Shape) -> None:
+        """Remembers something that is looked at through a probe."""
+        self.keep.append(probe)
+        self.changing(label, probe, _afresh.digest_value(probe)[0])
 
     def seen(self) -> Seen:
         """Everything a caller has to look at later."""
@@ -322,6 +323,7 @@ def identify(func: Any, *, whole: bool = False) -> Identity:
 
 
 _OWN = combine("own", [])
+_PROBES = frozenset(map(id, (_value.Pointers, _value.Kin, _value.Registrations, _pieces.Shape)))
 _identities: dict[int, tuple[Any, Identity]] = {}
 
 
@@ -346,7 +348,7 @@ def callable_digest(obj: Any, depth_state: object = None) -> bytes:
 
     `depth_state` is accepted for the caller's convenience and not used: cycles end here.
     """
-    if obj is _value.Pointers or obj is _value.Kin or obj is _pieces.Shape:
+    if id(obj) in _PROBES:
         return _OWN
     mode = getattr(state, "mode", None)
     if mode is None:
