@@ -8,6 +8,7 @@
 //! The engine does not print, does not read the environment and holds no globals; what a person should
 //! know goes out as [`tracing`] events of level `WARN`.
 
+mod accept;
 mod access;
 mod archive;
 mod begin;
@@ -21,6 +22,7 @@ mod hostlock;
 mod log;
 mod policy;
 mod record;
+mod remembered;
 mod remove;
 mod sign;
 mod spool;
@@ -29,6 +31,7 @@ mod sweep;
 mod ticket;
 mod verify;
 
+pub use accept::{Accept, Accepted, Edit, Withdrawn};
 pub use archive::{ExportReport, ImportReport};
 pub use begin::{Begun, Hit};
 pub use busy::Busy;
@@ -39,6 +42,7 @@ pub use gc::{GcOptions, GcReport};
 pub use log::LogQuery;
 pub use policy::{Policy, Verdict, judge};
 pub use record::{Execution, Output};
+pub use remembered::{Remembered, Worth};
 pub use remove::Selection;
 pub use sign::Secret;
 pub use stats::Stats;
