@@ -328,6 +328,18 @@ class Client:
         found["arguments"] = {name: (before, after) for name, before, after in found["arguments"]}
         return found
 
+    # -- edits -----------------------------------------------------------------------------------
+
+    def accept(self, function: Callable[..., Any], reason: str | None = None, *, of: Any = None) -> models.Accept:
+        """Records that the last edit of a function does not matter for what this client remembers of it; see
+        ``Memo.accept``.
+        """
+        return self._memo(function).accept(reason, of=of)
+
+    def unaccept(self, function: Callable[..., Any]) -> bool:
+        """Withdraws what ``accept`` recorded of a function as it is now. Whether there was something."""
+        return self._memo(function).unaccept()
+
     # -- tidying ---------------------------------------------------------------------------------
 
     def rm(self, hash: str) -> bool:

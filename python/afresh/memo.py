@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from typing import Any
 
+    from afresh.identity import Identity
+    from afresh.models import Accept
     from afresh.why import Explanation
 
 MODES = ("code", "name")
@@ -67,6 +69,8 @@ class Memo(_afresh.Memo):
         self._version = version
         self._mode = mode
         self._depends_on = tuple(depends_on)
+        # Name, digest and identity as they were last found, whatever was accepted.
+        self._own: tuple[str, bytes, Identity] | None = None
         self._store = stores.check(store, secret)
         self._secret = secret
         signature.parameters(function, self.ignore)
@@ -109,6 +113,8 @@ class Memo(_afresh.Memo):
             digest = _digest("depends", (digest, self._depends_on))
             # Looked at again on each call: a list may grow, a function may be defined anew.
             mutable += [(value, _afresh.digest_value(value)[0]) for value in self._depends_on]
+        self._own = (name, digest, found)
+        digest = self._engine().stands_for(name, digest)
         self._set(
             self._engine(),
             name,
@@ -163,6 +169,23 @@ class Memo(_afresh.Memo):
         from afresh.why import explain
 
         return explain(self, args, kwargs)
+
+    def accept(self, reason: str | None = None, *, of: Any = None) -> Accept:
+        """Records that the last edit of the function, or of anything it reaches, does not matter: from now on, and in
+        every process, the function as it is now answers as the one of the newest commit with other code, or of the
+        commit ``of``. ``unaccept`` takes it back.
+        """
+        from afresh.accepts import accept
+
+        return accept(self, reason, of)
+
+    def unaccept(self) -> bool:
+        """Withdraws what ``accept`` recorded of the function as it is now. Whether there was something. What the
+        edited code has answered meanwhile is taken back.
+        """
+        from afresh.accepts import unaccept
+
+        return unaccept(self)
 
     def _opaque(self) -> tuple[str, ...]:
         """What the function reaches and is identified by only weakly."""

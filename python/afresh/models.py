@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-__all__ = ["Argument", "Commit", "Output", "Stats"]
+__all__ = ["Accept", "Argument", "Commit", "Output", "Stats"]
 
 
 class Argument(NamedTuple):
@@ -72,6 +72,38 @@ class Commit(NamedTuple):
         return f"<Commit {self.short_hash} {self.function} {self.status}>"
 
 
+class Accept(NamedTuple):
+    """An accepted edit: the function under the digest ``new`` answers as it did under ``old``.
+
+    ``edits`` are label, place and new digest of what was edited; the digest of what is gone is None.
+    """
+
+    function: str
+    new: str
+    old: str
+    edits: tuple[tuple[str, str | None, str | None], ...]
+    at: datetime
+    user: str
+    host: str
+    reason: str | None
+
+    def __str__(self) -> str:
+        text = f"the edit of {_edited(self.edits)} on {self.at.astimezone():%Y-%m-%d}"
+        who = "@".join(part for part in (self.user, self.host) if part)
+        return text + (f" by {who}" if who else "") + (f": {self.reason}" if self.reason else "")
+
+
+def _edited(edits: tuple[tuple[str, str | None, str | None], ...]) -> str:
+    """``helper `etl.clean` (etl.py:41), and 2 more``."""
+    if not edits:
+        return "the function"
+    label, place, _ = edits[0]
+    role, _, name = label.partition(" ")
+    text = f"{role} `{name}`" if name else f"`{role}`"
+    more = f", and {len(edits) - 1} more" if len(edits) > 1 else ""
+    return text + (f" ({place})" if place else "") + more
+
+
 class Stats(NamedTuple):
     """What a store holds and what it was good for; bytes are bytes, ``saved`` is seconds."""
 
@@ -117,6 +149,12 @@ def commit(raw: dict[str, Any]) -> Commit:
         traceback=error[2] if error else None,
         value_digest=bytes(digest) if digest else None,
     )
+
+
+def accept(raw: dict[str, Any]) -> Accept:
+    """A typed record of an accepted edit."""
+    at = datetime.fromtimestamp(raw["at"] / 1000, tz=timezone.utc)
+    return Accept(**{**raw, "at": at, "edits": tuple(raw["edits"])})
 
 
 def stats(raw: dict[str, int]) -> Stats:
