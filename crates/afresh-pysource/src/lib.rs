@@ -19,6 +19,7 @@
 
 mod binding;
 mod bound;
+mod combine;
 mod constant;
 mod definition;
 mod encode;
@@ -34,6 +35,7 @@ mod stmt;
 mod writer;
 
 pub use binding::{Binding, Statements};
+pub use combine::combine;
 pub use definition::{Definition, Dynamic, Origin, Parameter, Reference, Style};
 pub use error::Error;
 pub use literal::Literal;

@@ -7,7 +7,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use afresh::{Accept, Edit, FunctionId, GcOptions, LogQuery, Options, Secret, Selection, Stats, Status, Store, Tag, Timestamp, Who};
+use afresh::{
+    Accept, Edit, FunctionId, GcOptions, LogQuery, Options, Secret, Selection, Stats, Status,
+    Store, Tag, Timestamp, Who,
+};
+use afresh_plan::Scope;
 use pollster::block_on;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -231,7 +235,8 @@ impl Engine {
         edits: Vec<accept::Edit>,
         reason: Option<String>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let old = old.parse::<FunctionId>().map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let old =
+            old.parse::<FunctionId>().map_err(|error| PyValueError::new_err(error.to_string()))?;
         let statement = Accept {
             new: FunctionId::new(new),
             old,
@@ -280,6 +285,19 @@ impl Engine {
         let id = FunctionId::new(digest);
         let found = self.run(py, async |engine| engine.before_edit(function, &id).await)?;
         found.map(|(id, commit)| commit::dict(py, &id, &commit)).transpose()
+    }
+
+    /// What the working tree's edits invalidate, as JSON; `what` is a module, a file or a folder.
+    #[pyo3(signature = (folder, what=None))]
+    fn plan(
+        &self,
+        py: Python<'_>,
+        folder: std::path::PathBuf,
+        what: Option<&str>,
+    ) -> PyResult<String> {
+        let plan = self
+            .run(py, async |engine| afresh_plan::plan(engine, &Scope::of(&folder, what)).await)?;
+        Ok(plan.json())
     }
 
     /// Forgets one commit. Whether it was there.

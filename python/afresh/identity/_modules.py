@@ -42,7 +42,7 @@ def _expand(walker: Walker, made: Node, module: ModuleType) -> None:
     if text is not None:
         definition = text.source.module()
         made.local = combine("module", [definition[0]])
-        made.file, made.line, made.text = text.filename, 1, text.text
+        made.found(text, definition, made.name, [])
     else:
         made.local = combine("module", [])
     for name, value in sorted(module.__dict__.items()):
@@ -189,8 +189,9 @@ def unloaded(walker: Walker, full: str, attributes: tuple[str, ...], label: str)
             return unloaded(walker, f"{full}.{attributes[0]}", attributes[1:], label)
         return binary(walker, full, ".".join(attributes), file) if file else walker.leaf("missing", full)
     if not attributes:
-        made = Node("module", full, combine("module", [text.source.module()[0]]))
-        made.file, made.line, made.text = text.filename, 1, text.text
+        definition = text.source.module()
+        made = Node("module", full, combine("module", [definition[0]]))
+        made.found(text, definition, full, [])
         return made
     return _Unloaded(walker, full, text, folders is not None).name(attributes[0], attributes[1:], label)
 
@@ -271,7 +272,7 @@ class _Unloaded:
                 self.walker.named[key] = made
                 return made
         made = Node("assignment", f"{self.full}.{name}", combine("assignment", [definition[0]]))
-        made.file, made.line, made.text = self.text.filename, definition[3], definition[5]
+        made.found(self.text, definition, self.full, [])
         self.walker.named[key] = made
         return self.walker.register(made, made, lambda: self._references(made, definition[1]))
 
@@ -282,7 +283,7 @@ class _Unloaded:
             plain = self.text.source.function(name, line, True)
             defaults = []
         made.local = combine("source", [plain[0]])
-        made.file, made.line, made.text = self.text.filename, plain[3], plain[5]
+        made.found(self.text, plain, self.full, [])
         for parameter, value in defaults:
             self.walker.use(made, f"{parameter}=", value, f"default {parameter}")
         self._references(made, plain[1])
@@ -305,7 +306,7 @@ class _Unloaded:
     def _class(self, made: Node, name: str, line: int) -> None:
         definition = self.text.source.class_(name, line, True)
         made.local = combine("class-text", [definition[0]])
-        made.file, made.line, made.text = self.text.filename, definition[3], definition[5]
+        made.found(self.text, definition, self.full, [])
         self._references(made, definition[1])
 
     def _references(self, made: Node, references: tuple[_bytecode.Reference, ...]) -> None:
