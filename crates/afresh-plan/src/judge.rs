@@ -16,6 +16,11 @@ use crate::names::{self, Target};
 use crate::record::{Component, Local, Record};
 use crate::tree::{File, Look, Tree, hexadecimal};
 
+/// Methods that have a hand in making classes.
+const MAKERS: [&str; 4] = [".__init_subclass__", ".__set_name__", ".__new__", ".__prepare__"];
+/// Decorators that change nothing of the answer.
+const SEEN_THROUGH: [&str; 4] = ["cache", "lru_cache", "functools.cache", "functools.lru_cache"];
+
 /// How something is another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -74,9 +79,12 @@ pub(crate) fn judge(tree: &mut Tree, record: &Record) -> Judged {
         more: Vec::new(),
         untold: Vec::new(),
         replaced: HashMap::new(),
+        led: HashMap::new(),
+        judged: 0,
         exact: true,
     };
     for index in 0..record.components.len() {
+        judge.judged = index;
         judge.component(index);
     }
     judge.finish()
@@ -91,21 +99,21 @@ struct Judge<'a> {
     more: Vec<Change>,
     untold: Vec<String>,
     replaced: HashMap<usize, Local>,
+    /// The module and name that names of the code lead to, by component.
+    led: HashMap<usize, (String, String)>,
+    /// Which component is being judged.
+    judged: usize,
     /// Whether the changes say exactly what the function is made of now.
     exact: bool,
 }
 
 impl Judge<'_> {
     fn finish(mut self) -> Judged {
-        // What holds a function is digested with it, in a way that is not followed here.
-        let holds_changed = self.record.components.iter().any(|component| {
-            component
-                .uses
-                .iter()
-                .any(|(label, used)| label == "holds" && self.changes.contains_key(used))
-        });
+        if self.changes.keys().any(|index| self.reaches_further(*index)) {
+            self.exact = false;
+        }
         let is_gone = self.changes.get(&0).is_some_and(|change| change.kind == Kind::Gone);
-        let exact = self.exact && !holds_changed && self.untold.is_empty();
+        let exact = self.exact && self.untold.is_empty();
         let digest = if exact { self.record.root(&self.replaced) } else { None };
         let mut changes: Vec<Change> = self.changes.into_values().collect();
         changes.append(&mut self.more);
@@ -113,10 +121,44 @@ impl Judge<'_> {
         Judged { changes, untold: self.untold, digest, is_gone }
     }
 
+    /// Whether a change of this component makes others differ, in ways that only running tells: containers and class
+    /// attributes that were made of it, classes that it has a hand in making.
+    fn reaches_further(&self, index: usize) -> bool {
+        let Some(changed) = self.record.components.get(index) else { return false };
+        let is_data = changed.kind == "data";
+        let makes_classes = MAKERS.iter().any(|name| changed.name().ends_with(name));
+        makes_classes
+            || self.record.components.iter().any(|one| {
+                let uses = |wanted: &str| one.uses.iter().any(|(label, _)| label == wanted);
+                let used = one.uses.iter().any(|(label, used)| {
+                    *used == index && (label == "holds" || (is_data && one.kind == "class"))
+                });
+                used || (one.kind == "class" && uses("metaclass"))
+            })
+    }
+
+    /// Whether no file that is on record means another thing today.
+    fn nothing_changed(&mut self) -> bool {
+        let record = self.record;
+        let modules = record.components.iter().filter_map(|one| one.module.as_deref());
+        modules.into_iter().all(|module| match self.tree.module(module) {
+            Look::There(file) => self.means_the_same(&file),
+            Look::Absent | Look::Unreadable(_) => false,
+        })
+    }
+
     fn component(&mut self, index: usize) {
-        let Some(component) = self.record.components.get(index) else { return };
+        let record = self.record;
+        let Some(component) = record.components.get(index) else { return };
         match component.kind.as_str() {
             "function" | "class" | "assignment" | "module" => {}
+            _ if index == 0 && component.kind != "bytecode" => {
+                if !self.nothing_changed() {
+                    self.untold
+                        .push(format!("`{}` is made when the program runs", component.name()));
+                }
+                return;
+            }
             "bytecode" => {
                 let file = component.file.as_deref().unwrap_or("?");
                 self.untold
@@ -125,9 +167,21 @@ impl Judge<'_> {
             }
             _ => return,
         }
-        let Some(module) = component.module.as_deref() else {
-            self.untold.push(format!("it is not on record where `{}` was", component.name()));
-            return;
+        let led = self.led.get(&index).cloned();
+        let own = component.module.as_deref().zip(component.qualname());
+        let (module, qualname) = match (&led, own) {
+            (Some((module, name)), _) => (module.as_str(), name.as_str()),
+            (None, Some(own)) => own,
+            (None, None) if component.kind == "module" && component.module.is_some() => {
+                (component.module.as_deref().unwrap_or_default(), "")
+            }
+            (None, None) => {
+                if !self.nothing_changed() {
+                    self.untold
+                        .push(format!("`{}` is made when the program runs", component.name()));
+                }
+                return;
+            }
         };
         if component.file.as_deref().is_none_or(|file| file.starts_with('<')) {
             self.untold
@@ -143,28 +197,25 @@ impl Judge<'_> {
             }
         };
         match component.kind.as_str() {
-            "function" => self.function(index, component, module, &file),
-            "class" => self.class(index, component, module, &file),
+            "function" => self.function(index, component, (module, &file), qualname),
+            "class" => self.class(index, component, (module, &file), qualname),
             "module" => {
                 let now = file.source.digest(&Style::default()).ok();
                 let local = now.map(|digest| combine("module", [&digest[..]]));
                 self.compare(index, local, None, &file, None);
             }
-            _ => {
-                let name = component.qualname().unwrap_or_default();
-                match file.source.binding(name, &Style::default()) {
-                    Ok(Some(afresh_pysource::Binding::Value(made))) => {
-                        let local = combine("assignment", [&made.definition.digest[..]]);
-                        self.compare(index, Some(local), None, &file, Some(&made.definition));
-                    }
-                    _ => self.gone(index, "it is no longer assigned"),
+            _ => match file.source.binding(qualname, &Style::default()) {
+                Ok(Some(afresh_pysource::Binding::Value(made))) => {
+                    let local = combine("assignment", [&made.definition.digest[..]]);
+                    self.compare(index, Some(local), None, &file, Some(&made.definition));
                 }
-            }
+                _ => self.gone(index, "it is no longer assigned"),
+            },
         }
     }
 
-    fn function(&mut self, index: usize, component: &Component, module: &str, file: &File) {
-        let qualname = component.qualname().unwrap_or_default();
+    fn function(&mut self, index: usize, component: &Component, at: (&str, &File), qualname: &str) {
+        let file = at.1;
         let style = Style { ignored_decorators: component.ignored.clone(), whole: false };
         let whole = Style { whole: true, ..style.clone() };
         let is_lambda = qualname.ends_with("<lambda>");
@@ -182,35 +233,34 @@ impl Judge<'_> {
         };
         let local = |one: &Definition| combine("source", [&one.digest[..]]);
         if let Some(same) = found.iter().find(|one| local(one) == component.digest) {
-            return self.inside(index, component, (module, file), same, &style, true);
+            return self.inside(index, component, at, same, &style, true);
         }
         // A function of a module that had not been loaded may be recorded with its decorators and default values.
         let entire =
             if is_lambda { Ok(Vec::new()) } else { file.source.functions(qualname, &whole) };
         let entire = entire.unwrap_or_default();
         if let Some(same) = entire.iter().find(|one| local(one) == component.digest) {
-            return self.inside(index, component, (module, file), same, &whole, true);
+            return self.inside(index, component, at, same, &whole, true);
         }
         match found.as_slice() {
             [] => self.gone(index, "it is no longer defined"),
             [one] if !is_lambda => {
-                let plain = self
-                    .was(component, &style)
+                let plain = Self::recorded(component, &style)
                     .is_some_and(|was| combine("source", [&was.digest[..]]) == component.digest);
                 let now = if plain { Some(local(one)) } else { entire.first().map(local) };
                 self.compare(index, now, None, file, Some(one));
                 let style = if plain { &style } else { &whole };
                 let now = if plain { Some(one) } else { entire.first() };
                 if let Some(now) = now {
-                    self.inside(index, component, (module, file), now, style, false);
+                    self.inside(index, component, at, now, style, false);
                 }
             }
             _ => self.compare(index, None, None, file, None),
         }
     }
 
-    fn class(&mut self, index: usize, component: &Component, module: &str, file: &File) {
-        let qualname = component.qualname().unwrap_or_default();
+    fn class(&mut self, index: usize, component: &Component, at: (&str, &File), qualname: &str) {
+        let file = at.1;
         let style = Style { ignored_decorators: component.ignored.clone(), whole: false };
         let whole = Style { whole: true, ..style.clone() };
         match file.source.class(qualname, None, &style) {
@@ -227,14 +277,14 @@ impl Judge<'_> {
                     return;
                 }
                 for reference in &now.references {
-                    self.reference(component, (module, file), reference);
+                    self.reference(component, at, reference);
                 }
             }
         }
     }
 
     /// The definition that a component was made from, out of its recorded source.
-    fn was(&self, component: &Component, style: &Style) -> Option<Definition> {
+    fn recorded(component: &Component, style: &Style) -> Option<Definition> {
         let source = names::piece(component.source.as_deref()?)?;
         let name = component.qualname()?.rsplit('.').next()?;
         if name == "<lambda>" {
@@ -253,18 +303,11 @@ impl Judge<'_> {
         style: &Style,
         same: bool,
     ) {
-        let was = self.was(component, style);
+        let was = Self::recorded(component, style);
         if let Some(was) = &was {
             if !style.whole {
                 self.defaults(component, at, was, now);
-                let meant = |one: &Definition| -> Vec<String> {
-                    let known = |path: &&String| {
-                        let first = path.split('.').next().unwrap_or_default();
-                        !style.ignored_decorators.iter().any(|ignored| ignored == first)
-                    };
-                    one.decorators.iter().filter(known).cloned().collect()
-                };
-                if meant(was) != meant(now) {
+                if meant(was, style) != meant(now, style) {
                     self.exact = false;
                     if same {
                         self.compare(index, None, Some("its decorators changed"), at.1, Some(now));
@@ -276,6 +319,18 @@ impl Judge<'_> {
             }
         } else if !same {
             self.exact = false;
+        }
+        for path in meant(now, style) {
+            let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+            if let Target::Function { name, file, .. } = names::resolve(self.tree, at.0, &path)
+                && self.was(&file.path).is_some()
+                && !self.means_the_same(&file)
+            {
+                self.untold.push(format!(
+                    "`{name}`, which decorates `{}`, may do another thing now",
+                    component.name()
+                ));
+            }
         }
         for reference in &now.references {
             let known = was.as_ref().is_none_or(|was| was.references.contains(reference));
@@ -355,7 +410,7 @@ impl Judge<'_> {
         }
         let path = [first.clone()];
         let line = match names::resolve(self.tree, at.0, &path) {
-            Target::Missing | Target::Outside | Target::Unknown => return,
+            Target::Missing | Target::Outside(_) | Target::Unknown => return,
             Target::Value { made, .. } => Some(made.definition.first_line),
             Target::Function { .. } | Target::Class { .. } | Target::Module => None,
         };
@@ -377,6 +432,32 @@ impl Judge<'_> {
         let expected = component.module.as_deref().zip(component.qualname());
         let leads = |module: &str, name: &str| format!("the name leads to `{module}.{name}` now");
         match (component.kind.as_str(), target) {
+            ("function", Target::Function { module, name, file })
+                if expected != Some((module.as_str(), name.as_str())) =>
+            {
+                let defined = file.source.functions(&name, &Style::default()).unwrap_or_default();
+                // What a decorator made of it is what the record names.
+                if defined.iter().all(|one| one.decorators.is_empty()) {
+                    self.moved(index, at.1, module, name);
+                } else {
+                    self.computed(&name, &file, None);
+                }
+            }
+            ("class", Target::Class { module, name })
+                if expected != Some((module.as_str(), name.as_str())) =>
+            {
+                self.moved(index, at.1, module, name);
+            }
+            ("function", Target::Function { module, name, .. })
+            | ("class", Target::Class { module, name }) => {
+                self.moved(index, at.1, module, name);
+            }
+            ("external", Target::Outside(name))
+                if !self.means_the_same(at.1) && !is_of_library(component.name(), &name) =>
+            {
+                let was = component.name();
+                self.untold.push(format!("what was `{was}` is `{name}` of a library now"));
+            }
             ("data", Target::Value { name, file, made }) => {
                 let line = made.definition.first_line;
                 match made.value.as_deref().and_then(|text| Some((literal::digest(text)?, text))) {
@@ -390,25 +471,18 @@ impl Judge<'_> {
             ("missing", Target::Class { .. }) => {
                 self.compare(index, None, Some("it is defined now"), at.1, None);
             }
-            (
-                "function" | "class" | "data" | "external",
-                Target::Function { module, name, file },
-            ) if expected != Some((module.as_str(), name.as_str())) => {
-                let style = Style::default();
-                let defined = file.source.functions(&name, &style).unwrap_or_default();
-                // What a decorator made of it is what the record names.
+            ("class" | "data" | "external", Target::Function { module, name, file }) => {
+                let defined = file.source.functions(&name, &Style::default()).unwrap_or_default();
                 if defined.iter().all(|one| one.decorators.is_empty()) {
                     self.compare(index, None, Some(&leads(&module, &name)), at.1, None);
                 } else {
                     self.computed(&name, &file, None);
                 }
             }
-            ("function" | "class" | "data" | "external", Target::Class { module, name })
-                if expected != Some((module.as_str(), name.as_str())) =>
-            {
+            ("function" | "data" | "external", Target::Class { module, name }) => {
                 self.compare(index, None, Some(&leads(&module, &name)), at.1, None);
             }
-            ("function" | "class" | "data", Target::Missing | Target::Outside)
+            ("function" | "class" | "data", Target::Missing | Target::Outside(_))
                 if !self.means_the_same(at.1) && !by.label.contains("<locals>") =>
             {
                 self.compare(index, None, Some("the name no longer leads there"), at.1, None);
@@ -423,6 +497,21 @@ impl Judge<'_> {
         }
     }
 
+    /// A name leads to this definition: where the component is to be judged, if that is still to come.
+    fn moved(&mut self, index: usize, by: &File, module: String, name: String) {
+        let Some(component) = self.record.components.get(index) else { return };
+        let own = component.module.clone().zip(component.qualname().map(str::to_owned));
+        let to = (module, name);
+        let known = self.led.get(&index).or(own.as_ref().filter(|_| index <= self.judged));
+        match known {
+            Some(known) if *known != to => {
+                let note = format!("the name leads to `{}.{}` now", to.0, to.1);
+                self.compare(index, None, Some(&note), by, None);
+            }
+            _ => drop(self.led.insert(index, to)),
+        }
+    }
+
     /// A value that only running can tell: the same as long as nothing in its file means another thing.
     fn computed(&mut self, name: &str, file: &File, line: Option<u32>) {
         if !self.means_the_same(file) {
@@ -433,12 +522,17 @@ impl Judge<'_> {
 
     /// Whether a file means what it meant when the function was recorded.
     fn means_the_same(&self, file: &File) -> bool {
+        let was = self.was(&file.path);
+        was.is_some_and(|digest| !digest.is_empty() && Some(digest) == file.digest.as_ref())
+    }
+
+    /// The digest that a file had when the function was recorded.
+    fn was(&self, path: &Path) -> Option<&String> {
         let files = || self.record.files.iter().map(|(path, digest)| (Path::new(path), digest));
-        let there = files().find(|(path, _)| *path == file.path);
+        let there = files().find(|(one, _)| *one == path);
         // The project may have been moved.
-        let was =
-            there.or_else(|| files().find(|(path, _)| path.file_name() == file.path.file_name()));
-        was.is_some_and(|(_, digest)| !digest.is_empty() && Some(digest) == file.digest.as_ref())
+        let was = there.or_else(|| files().find(|(one, _)| one.file_name() == path.file_name()));
+        was.map(|(_, digest)| digest)
     }
 
     /// Some data, by its digest today.
@@ -518,6 +612,30 @@ impl Judge<'_> {
         let file = self.tree.shown(&file.path);
         line.map_or(file.clone(), |line| format!("{file}:{line}"))
     }
+}
+
+/// The decorators that can matter.
+fn meant(definition: &Definition, style: &Style) -> Vec<String> {
+    let matters = |path: &&String| {
+        let first = path.split('.').next().unwrap_or_default();
+        !SEEN_THROUGH.contains(&path.as_str())
+            && !style.ignored_decorators.iter().any(|ignored| ignored == first)
+    };
+    definition.decorators.iter().filter(matters).cloned().collect()
+}
+
+/// Whether an imported name can be what a record calls so: libraries define things elsewhere than they offer them.
+fn is_of_library(recorded: &str, imported: &str) -> bool {
+    let top = |name: &str| {
+        let top = name.split('.').next().unwrap_or_default().trim_start_matches('_').to_owned();
+        if matches!(top.as_str(), "posixpath" | "ntpath" | "posix" | "nt") {
+            "os".into()
+        } else {
+            top
+        }
+    };
+    let last = recorded.rsplit('.').next();
+    top(recorded) == top(imported) && imported.split('.').any(|part| Some(part) == last)
 }
 
 fn is_name(text: &str) -> bool {

@@ -27,8 +27,8 @@ pub(crate) enum Target {
         made: Box<Statements>,
     },
     Module,
-    /// Something of a library.
-    Outside,
+    /// Something of a library, by the name that the import gives it.
+    Outside(String),
     /// Nothing: a builtin, or a name that is not there.
     Missing,
     /// It cannot be followed.
@@ -59,7 +59,7 @@ fn follow(tree: &mut Tree, module: &str, path: &[String], left: usize) -> Target
     let Some((first, rest)) = path.split_first() else { return Target::Module };
     let file = match tree.module(module) {
         Look::There(file) => file,
-        Look::Absent => return Target::Outside,
+        Look::Absent => return Target::Outside(format!("{module}.{}", path.join("."))),
         Look::Unreadable(_) => return Target::Unknown,
     };
     let name = || first.clone();
@@ -93,7 +93,7 @@ fn elsewhere(tree: &mut Tree, module: &str, file: &File, path: &[String], left: 
         stars = true;
         let Some(full) = absolute(module, file.is_package, level, &from) else { continue };
         match follow(tree, &full, path, left) {
-            Target::Missing | Target::Outside | Target::Unknown => {}
+            Target::Missing | Target::Outside(_) | Target::Unknown => {}
             found => return found,
         }
     }
