@@ -10,11 +10,15 @@
 //! their code. It does not look at the versions of installed packages.
 #![forbid(unsafe_code)]
 
+mod builtins;
+mod change;
+mod findings;
 mod judge;
 mod literal;
 mod names;
 mod record;
 mod tree;
+mod uses;
 
 use std::path::{Path, PathBuf};
 
@@ -22,9 +26,9 @@ use afresh_core::{FunctionId, Result, fp1};
 use afresh_engine::{Accept, Accepted, Edit, Engine, Remembered, Worth};
 use serde::{Serialize, Serializer};
 
-pub use judge::{Change, Kind};
+pub use change::{Change, Kind};
 
-use judge::Judged;
+use change::Judged;
 use record::Record;
 use tree::Tree;
 
