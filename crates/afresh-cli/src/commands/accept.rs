@@ -237,7 +237,12 @@ fn code(record: &Bytes) -> Option<FunctionId> {
 fn edits(before: Option<&Bytes>, after: Option<&Bytes>) -> Vec<Edit> {
     let Some((before, after)) = before.zip(after) else { return Vec::new() };
     let (before, after) = (record::components(before), record::components(after));
-    let place = |one: &Component| Some(one.place()).filter(|place| !place.is_empty());
+    // The folder is this machine's own business.
+    let place = |one: &Component| {
+        let place = one.place();
+        let name = place.rsplit(['/', '\\']).next().unwrap_or(&place);
+        Some(name.to_owned()).filter(|name| !name.is_empty())
+    };
     let same = |a: &Component, b: &Component| a.label == b.label && a.digest == b.digest;
     let now = after.iter().filter(|one| !before.iter().any(|other| same(one, other)));
     let gone = before.iter().filter(|one| !after.iter().any(|other| one.label == other.label));

@@ -199,10 +199,15 @@ fn details(one: &Planned, cx: &mut Context) -> Result<(), Failure> {
 
 fn summary(plan: &Plan, total: &Total) -> String {
     let all = human::count(plan.functions.len() as u64, "function");
+    let unsure = plan.functions.iter().filter(|one| one.verdict == Verdict::CannotTell).count();
+    let unsure = match unsure {
+        0 => String::new(),
+        n => format!("; {n} cannot be told"),
+    };
     if total.functions == 0 {
-        return format!("none of {all} is known to recompute");
+        return format!("edits invalidate none of {all}{unsure}");
     }
     let took = human::span(Duration::from_micros(total.took_us));
     let answers = human::count(total.answers, "answer");
-    format!("{} of {all} will recompute: {answers}, which took {took}", total.functions)
+    format!("edits invalidate {} of {all}: {answers}, which took {took}{unsure}", total.functions)
 }
