@@ -163,6 +163,25 @@ def test_a_client_accepts_for_its_store(store, client, runs):
     assert client.unaccept(again) and not client.unaccept(again)
 
 
+def test_with_a_secret_statements_are_signed(project):
+    text = ETL.replace("tags=", "secret='s', tags=")
+    project.write(etl=text)
+    project.ask(ASK.format(1))
+    project.write(etl=text, helpers=edited())
+    refused = project.command("accept", "run", check=False)
+    assert refused.returncode == 1 and "are signed, and the secret is not here" in refused.stderr
+    project.ask("import etl; etl.run.accept()")
+    assert project.ask(ASK.format(1)) == ["4"]
+    # Said by somebody without the secret.
+    forge = (
+        "import afresh, etl; etl.run._define(); name, new, found = etl.run._own; etl.run.unaccept(); c = afresh.Client();"
+        "old = c.log()[0].function_hash; c.engine.accept(name, new, old, found.digest, [])"
+    )
+    project.ask(forge)
+    done = project.ask("import etl; print(etl.run.cached(1))")
+    assert done == ["False"]
+
+
 def test_mistakes_are_told(store):
     @afresh.memo(store=store)
     def one(x):

@@ -42,6 +42,8 @@ pub struct Accept {
     pub who: Who,
     /// Why.
     pub reason: Option<String>,
+    /// Made with the secret, where there is one; set by [`Engine::accept`].
+    pub signature: Option<[u8; 32]>,
 }
 
 /// One edited component.
@@ -151,6 +153,8 @@ struct StoredAccept {
     user: String,
     host: String,
     reason: Option<String>,
+    #[serde(default)]
+    signature: Option<String>,
 }
 
 impl Accept {
@@ -164,10 +168,12 @@ impl Accept {
             user: self.who.user.clone(),
             host: self.who.host.clone(),
             reason: self.reason.clone(),
+            signature: self.signature.map(|bytes| ObjectId::new(bytes).to_string()),
         }
     }
 
     fn from_stored(stored: StoredAccept) -> Option<Self> {
+        let signature = stored.signature.map(|text| text.parse::<ObjectId>()).transpose().ok()?;
         Some(Self {
             new: stored.new.parse().ok()?,
             old: stored.old.parse().ok()?,
@@ -176,6 +182,7 @@ impl Accept {
             at: Timestamp::from_millis(stored.at_ms),
             who: Who { user: stored.user, host: stored.host, pid: 0 },
             reason: stored.reason,
+            signature: signature.map(|id| *id.as_bytes()),
         })
     }
 }
@@ -206,7 +213,10 @@ impl Engine {
     /// # Errors
     /// [`Kind::Config`] where that would be a circle, or both are the same; otherwise whatever the store says.
     pub async fn accept(&self, function: &str, statement: Accept) -> Result<Accept> {
-        let statement = Accept { at: self.now(), ..statement };
+        let secret = self.inner.secret.as_ref();
+        let signature =
+            secret.map(|secret| secret.sign_accept(function, &statement.new, &statement.old));
+        let statement = Accept { at: self.now(), signature, ..statement };
         if statement.new == statement.old {
             return Err(Error::new(
                 Kind::Config,
@@ -228,13 +238,26 @@ impl Engine {
         Ok(statement)
     }
 
-    /// The statements about a function. A record that cannot be read counts as none, with a warning.
+    /// The statements about a function; with a secret those that are signed with it. What cannot be read or verified
+    /// counts as none, with a warning.
     ///
     /// # Errors
     /// Whatever the store says.
     pub async fn accepted(&self, function: &str) -> Result<Accepted> {
         let entry = self.entry(&key(&digest(function))?).await?;
-        Ok(entry.map(|entry| readable(function, &entry)).unwrap_or_default())
+        let mut accepted = entry.map(|entry| readable(function, &entry)).unwrap_or_default();
+        if let Some(secret) = &self.inner.secret {
+            accepted.statements.retain(|one| {
+                let verified = secret.verifies_accept(function, one);
+                if !verified {
+                    tracing::warn!(
+                        "an accepted edit of {function} is not signed with our secret and counts as none"
+                    );
+                }
+                verified
+            });
+        }
+        Ok(accepted)
     }
 
     /// Every function with statements, by name.

@@ -248,6 +248,7 @@ impl Engine {
             at: Timestamp::default(),
             who: self.options.who.clone(),
             reason,
+            signature: None,
         };
         let said = self.run(py, async |engine| engine.accept(function, statement).await)?;
         accept::dict(py, function, &said)

@@ -3,7 +3,10 @@
 //! A statement is always about one exact digest. Before the edited function has run, that digest is found from the files,
 //! as `afresh plan` does; where the files alone cannot tell it, the command says so and records nothing.
 
-use afresh::{Accept, Accepted, Bytes, Commit, CommitId, Edit, Engine, FunctionId, LogQuery};
+use afresh::{
+    Accept, Accepted, Bytes, Commit, CommitId, Edit, Engine, FunctionId, Kept, LogQuery, Outcome,
+    Status,
+};
 use afresh_plan::{Planned, Scope, Verdict, plan};
 use clap::Args;
 use serde::Serialize;
@@ -144,6 +147,7 @@ async fn record(
     options: &Options,
     cx: &mut Context,
 ) -> Result<u8, Failure> {
+    refuse_signed(engine, name).await?;
     let mut meant = match &options.to {
         Some(hash) => {
             let (_, commit) = commit(engine, name, hash, cx).await?;
@@ -163,6 +167,7 @@ async fn record(
         at: cx.now,
         who: cx.who.clone(),
         reason: options.reason.clone(),
+        signature: None,
     };
     let accept = engine.accept(name, statement).await.map_err(|error| Failure::argument(&error))?;
     if cx.json {
@@ -172,6 +177,27 @@ async fn record(
     cx.note(&format!("accepted: `{name}` answers as before the edit of {}", edited(&accept.edits)));
     cx.hint(&format!("`afresh accept {name} --undo` takes it back"));
     Ok(OK)
+}
+
+/// Where answers are signed, a statement counts only with a signature, and the secret is not here.
+async fn refuse_signed(engine: &Engine, name: &str) -> Result<(), Failure> {
+    let query = LogQuery {
+        function: Some(name.to_owned()),
+        status: Some(Status::Completed),
+        limit: Some(1),
+        ..LogQuery::default()
+    };
+    let newest = engine.log(&query).await?.into_iter().next();
+    match newest.map(|(_, commit)| commit.outcome) {
+        Some(Outcome::Completed(Kept::Object { signature: Some(_), .. })) => {
+            let last = name.rsplit('.').next().unwrap_or(name);
+            Err(Failure::new(format!(
+                "the answers of `{name}` are signed, and the secret is not here"
+            ))
+            .hint(format!("call `{last}.accept()` in Python, where the secret is")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The edit between the newest answers and the files; where there is none, between the newest two versions.

@@ -21,6 +21,7 @@ fn statement(new: u8, old: u8) -> Accept {
         at: Default::default(),
         who: who(),
         reason: Some("only a log line".into()),
+        signature: None,
     }
 }
 
@@ -155,6 +156,24 @@ fn statements_travel_and_stay() {
         block_on(engine.clear()).unwrap();
         assert_eq!(stands(&engine, 2), id(2));
     }
+}
+
+#[test]
+fn with_a_secret_only_signed_statements_count() {
+    let store: Arc<dyn afresh_core::Store> = Arc::new(afresh_store_memory::MemoryStore::new());
+    let with = |secret: Option<&str>| {
+        let secret = secret.map(afresh_engine::Secret::new);
+        let options = afresh_engine::Options { who: who(), secret, clock: None };
+        Engine::new(Arc::clone(&store), options)
+    };
+    let (plain, ours, theirs) = (with(None), with(Some("ours")), with(Some("theirs")));
+    say(&plain, 2, 1).unwrap();
+    assert_eq!((stands(&plain, 2), stands(&ours, 2)), (id(1), id(2)));
+    say(&ours, 2, 1).unwrap();
+    assert_eq!((stands(&plain, 2), stands(&ours, 2), stands(&theirs, 2)), (id(1), id(1), id(2)));
+    // A signature is about one function, and about both digests.
+    let signed = block_on(plain.accepted("m.f")).unwrap().statements()[0].clone();
+    assert!(signed.signature.is_some());
 }
 
 #[test]
