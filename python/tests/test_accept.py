@@ -207,6 +207,33 @@ def test_mistakes_are_told(store):
     assert one.unaccept() is False
 
 
+def test_a_definition_costs_one_look_up(store):
+    class Counting(dict):
+        """A store that counts who asks for statements."""
+
+        asked = 0
+
+        def get(self, key, default=None):
+            Counting.asked += key.startswith("entries/5/")
+            return super().get(key, default)
+
+        def put(self, key, value):
+            self[key] = value
+
+        def delete(self, key):
+            self.pop(key, None)
+
+        def keys(self, prefix=""):
+            return [key for key in self if key.startswith(prefix)]
+
+    @afresh.memo(store=Counting())
+    def double(x):
+        return 2 * x
+
+    assert [double(n) for n in (1, 2, 1, 2)] == [2, 4, 2, 4]
+    assert Counting.asked == 1
+
+
 def test_a_store_that_fails_costs_the_statement_only(tmp_path, said):
     class Broken:
         """Says nothing about names."""

@@ -277,6 +277,18 @@ def test_mistakes_are_told(project):
     assert "name one of these in full: etl.run, other.run" in said("run", code=2)
 
 
+def test_a_class_whose_instances_are_arguments_is_not_overlooked(project):
+    text = "import afresh\n\n\nclass C:\n    @afresh.memo\n    def m(self, x):\n        return x\n\n    def n(self):\n        return 1\n"
+    project.write("made.py", text)
+    project.ask("import made; made.C().m(1)")
+    assert project.verdicts("made") == {"made.C.m": "unchanged"}
+    project.write("made.py", text.replace("    def n", "    # more\n    def n"))
+    assert project.verdicts("made") == {"made.C.m": "unchanged"}
+    project.write("made.py", text.replace("return 1", "return 2"))
+    one = project.plan("made")["made.C.m"]
+    assert one["verdict"] == "cannot-tell" and "`C` is the class of an argument" in one["untold"][0]
+
+
 def test_functions_that_are_not_identified_by_code(project):
     project.write(
         "named.py",

@@ -42,6 +42,8 @@ pub(crate) struct Judged {
     pub(crate) untold: Vec<String>,
     /// The digest of the function as it is now, where it can be told.
     pub(crate) digest: Option<FunctionId>,
+    /// Whether no file that is on record means another thing today.
+    pub(crate) is_untouched: bool,
     /// Whether the function itself is no longer there.
     pub(crate) is_gone: bool,
 }

@@ -22,11 +22,12 @@ impl Judge<'_> {
         let is_gone = self.changes.get(&0).is_some_and(|change| change.kind == Kind::Gone);
         let exact = self.exact && self.untold.is_empty();
         let digest = if exact { self.record.root(&self.replaced) } else { None };
+        let is_untouched = self.nothing_changed();
         let mut changes: Vec<Change> = self.changes.into_values().collect();
         changes.append(&mut self.more);
         let mut said = HashSet::new();
         self.untold.retain(|one| said.insert(one.clone()));
-        Judged { changes, untold: self.untold, digest, is_gone }
+        Judged { changes, untold: self.untold, digest, is_untouched, is_gone }
     }
 
     /// Whether a change of this component makes others differ, in ways that only running tells: containers and class

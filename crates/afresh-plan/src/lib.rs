@@ -22,7 +22,7 @@ mod uses;
 
 use std::path::{Path, PathBuf};
 
-use afresh_core::{FunctionId, Result, fp1};
+use afresh_core::{Commit, FunctionId, Result, fp1};
 use afresh_engine::{Accept, Accepted, Edit, Engine, Remembered, Worth};
 use serde::{Serialize, Serializer};
 
@@ -245,7 +245,7 @@ fn planned(
         let file = tree.shown(Path::new(file));
         planned.place = Some(root.line.map_or(file.clone(), |line| format!("{file}:{line}")));
     }
-    let Judged { changes, untold, digest, is_gone } = judge::judge(tree, record);
+    let Judged { changes, untold, digest, is_untouched, is_gone } = judge::judge(tree, record);
     planned.changes = changes;
     planned.untold = untold;
     let by_code = current == record.digest || accepted.resolve(&record.digest) == current;
@@ -282,7 +282,23 @@ fn planned(
     } else {
         Verdict::Recompute
     };
+    if planned.verdict == Verdict::Unchanged
+        && !is_untouched
+        && let Some(class) = class_of(record, commit)
+    {
+        planned.verdict = Verdict::CannotTell;
+        let why = format!("`{class}` is the class of an argument, and its file was edited");
+        planned.untold.push(why);
+    }
     planned
+}
+
+/// The class that a method was defined in: its instances are arguments, and arguments are not compared here.
+fn class_of(record: &Record, commit: &Commit) -> Option<String> {
+    let first = commit.arguments.first()?;
+    let (class, _) = record.components.first()?.qualname()?.rsplit_once('.')?;
+    let is_method = matches!(first.name.as_str(), "self" | "cls") && !class.ends_with("<locals>");
+    is_method.then(|| class.to_owned())
 }
 
 /// The statement that is about exactly these changes, as far as they can be told.

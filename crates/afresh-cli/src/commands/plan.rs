@@ -32,7 +32,8 @@ An edit that does not matter can be accepted before anything runs:
 ///
 /// Reads the files as they are now and compares them with what is on record of each function: its code, the helpers and
 /// classes it reaches, constants that are written out. Nothing runs and nothing is imported, so values that are computed
-/// cannot be told; where one might have changed, the verdict says so. Versions of installed packages are not looked at.
+/// cannot be told; where one might have changed, the verdict says so. Arguments and the versions of installed packages
+/// are not looked at.
 #[derive(Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Options {
