@@ -232,6 +232,8 @@ def test_an_edit_that_has_run_is_accepted_as_the_version_before(project):
     done = project.afresh("accept", "etl.run")
     assert "helper `helpers.clean`" in done.stderr
     assert project.ask("import etl; print(etl.run.cached(2))") == ["True"]
+    one = project.plan()["etl.run"]
+    assert (one["verdict"], one["answers"]) == ("accepted", 2)
 
 
 def test_python_and_the_command_mean_the_same(project):

@@ -214,7 +214,8 @@ fn planned(
     accepted: &Accepted,
 ) -> Planned {
     let (id, commit) = &remembered.newest;
-    let current = commit.function_id;
+    // What ran before it was accepted as another version is asked for under that.
+    let current = accepted.resolve(&commit.function_id);
     let worth = |id: &FunctionId| remembered.versions.get(id).copied().unwrap_or_default();
     let Worth { answers, took_us } = worth(&current);
     let mut planned = Planned {
@@ -248,14 +249,11 @@ fn planned(
     let Judged { changes, untold, digest, is_untouched, is_gone } = judge::judge(tree, record);
     planned.changes = changes;
     planned.untold = untold;
-    let by_code = current == record.digest || accepted.resolve(&record.digest) == current;
-    // Taken over by a statement that is no more.
-    let withdrawn = !by_code
-        && remembered.versions.contains_key(&record.digest)
-        && accepted.statement(&record.digest).is_none();
+    let by_code =
+        commit.function_id == record.digest || accepted.resolve(&record.digest) == current;
     planned.verdict = if is_gone {
         Verdict::Gone
-    } else if !by_code && !withdrawn {
+    } else if !by_code {
         if planned.changes.is_empty() {
             Verdict::Unchanged
         } else {
@@ -264,14 +262,14 @@ fn planned(
         }
     } else if let Some(digest) = digest {
         planned.digest = Some(digest);
+        planned.accepted = accepted.chain(&digest).into_iter().map(said).collect();
         let stands = accepted.resolve(&digest);
         if stands != current {
             planned.found_again = worth(&stands).answers;
             Verdict::Recompute
-        } else if digest == current || planned.changes.is_empty() {
+        } else if planned.accepted.is_empty() {
             Verdict::Unchanged
         } else {
-            planned.accepted = accepted.chain(&digest).into_iter().map(said).collect();
             Verdict::Accepted
         }
     } else if let Some(statement) = covering(&planned.changes, &current, accepted) {

@@ -125,7 +125,9 @@ fn verdict(verdict: Verdict) -> (Role, &'static str) {
 }
 
 fn why(one: &Planned, cx: &Context) -> String {
-    if let Some(said) = one.accepted.first() {
+    if one.verdict == Verdict::Accepted
+        && let Some(said) = one.accepted.first()
+    {
         let when = human::ago(Timestamp::from_millis(said.at_ms), cx.now, &cx.zone);
         let who = Who { user: said.user.clone(), host: said.host.clone(), pid: 0 };
         return accepted(&when, &who, said.reason.as_deref());
@@ -136,9 +138,6 @@ fn why(one: &Planned, cx: &Context) -> String {
     };
     match one.verdict {
         Verdict::CannotTell => one.untold.first().cloned().unwrap_or_default(),
-        Verdict::Recompute if one.changes.is_empty() => {
-            format!("an accepted edit was withdrawn{found}")
-        }
         _ => format!("{}{found}", changed(&one.changes)),
     }
 }
