@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from afresh._typed import memo
     from afresh.client import Client
     from afresh.codecs import JsonCodec, PickleCodec, SafePickleCodec
-    from afresh.models import Commit, Stats
+    from afresh.models import Accept, Commit, Planned, Stats
     from afresh.protocols import Executor, Serializer, Store
     from afresh.why import Explanation
 else:
@@ -43,6 +43,7 @@ else:
 __version__ = _afresh.__version__
 
 __all__ = [
+    "Accept",
     "AfreshError",
     "CacheWarning",
     "Client",
@@ -56,6 +57,7 @@ __all__ = [
     "Explanation",
     "JsonCodec",
     "PickleCodec",
+    "Planned",
     "ResultRef",
     "SafePickleCodec",
     "Serializer",
@@ -72,12 +74,14 @@ __all__ = [
 
 # Loaded when first asked for, so that a script that only decorates a function starts quickly.
 _LATER = {
+    "Accept": "models",
     "Client": "client",
     "Commit": "models",
     "Executor": "protocols",
     "Explanation": "why",
     "JsonCodec": "codecs",
     "PickleCodec": "codecs",
+    "Planned": "models",
     "SafePickleCodec": "codecs",
     "Serializer": "protocols",
     "Stats": "models",

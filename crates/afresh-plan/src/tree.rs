@@ -133,3 +133,44 @@ fn is_package(file: &Path) -> bool {
 pub(crate) fn hexadecimal(bytes: &[u8; 32]) -> String {
     afresh_core::ObjectId::new(*bytes).to_string()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn path(look: Look) -> Option<PathBuf> {
+        match look {
+            Look::There(file) => Some(file.path.clone()),
+            Look::Absent | Look::Unreadable(_) => None,
+        }
+    }
+
+    #[test]
+    fn modules_are_found_beside_those_on_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let package = dir.path().join("src/pkg");
+        fs::create_dir_all(&package).unwrap();
+        for name in ["__init__.py", "one.py", "two.py", "bad.py"] {
+            fs::write(package.join(name), if name == "bad.py" { "def" } else { "" }).unwrap();
+        }
+        let mut tree = Tree::new(dir.path(), dir.path());
+        assert!(matches!(tree.module("pkg.two"), Look::Absent));
+        tree.learn("pkg.one", &package.join("one.py"));
+        assert_eq!(path(tree.module("pkg.one")), Some(package.join("one.py")));
+        assert_eq!(path(tree.module("pkg")), Some(package.join("__init__.py")));
+        assert!(matches!(tree.module("pkg.bad"), Look::Unreadable(why) if why.contains("bad.py")));
+        assert_eq!(tree.shown(&package.join("one.py")), "src/pkg/one.py");
+        // Absent before it was known where to look; a look at a file is remembered, not that.
+        assert_eq!(path(tree.module("pkg.two")), Some(package.join("two.py")));
+        // In the folder that is asked about it goes before where it was.
+        let moved = tempfile::tempdir().unwrap();
+        fs::create_dir(moved.path().join("pkg")).unwrap();
+        fs::write(moved.path().join("pkg/one.py"), "").unwrap();
+        let mut tree = Tree::new(moved.path(), moved.path());
+        tree.learn("pkg.one", &package.join("one.py"));
+        assert_eq!(path(tree.module("pkg.one")), Some(moved.path().join("pkg/one.py")));
+    }
+}
