@@ -9,6 +9,7 @@
 //! know goes out as [`tracing`] events of level `WARN`.
 
 mod accept;
+mod accepted;
 mod access;
 mod archive;
 mod begin;
@@ -31,7 +32,8 @@ mod sweep;
 mod ticket;
 mod verify;
 
-pub use accept::{Accept, Accepted, Edit, Withdrawn};
+pub use accept::Withdrawn;
+pub use accepted::{Accept, Accepted, Edit};
 pub use archive::{ExportReport, ImportReport};
 pub use begin::{Begun, Hit};
 pub use busy::Busy;

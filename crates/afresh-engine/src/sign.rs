@@ -9,7 +9,7 @@ use std::fmt;
 
 use afresh_core::{Fingerprint, FunctionId, ObjectId, fp1};
 
-use crate::accept::Accept;
+use crate::accepted::Accept;
 
 /// What the signature of a statement about an edit begins with, where that of an answer has a fingerprint.
 const ACCEPT: &[u8] = b"afresh/accept/1\n";

@@ -8,7 +8,8 @@ use afresh_core::{
     Status, When,
 };
 
-use crate::accept::{self, Accepted};
+use crate::accept;
+use crate::accepted::Accepted;
 use crate::engine::Engine;
 use crate::sweep;
 
