@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from afresh.client import Client
     from afresh.codecs import JsonCodec, PickleCodec, SafePickleCodec
     from afresh.dependencies import Dir, Env, File
-    from afresh.models import Commit, Stats
+    from afresh.models import Accept, Commit, Planned, Stats
     from afresh.protocols import Executor, Serializer, Store
     from afresh.why import Explanation
 else:
@@ -44,6 +44,7 @@ else:
 __version__ = _afresh.__version__
 
 __all__ = [
+    "Accept",
     "AfreshError",
     "CacheWarning",
     "Client",
@@ -60,6 +61,7 @@ __all__ = [
     "File",
     "JsonCodec",
     "PickleCodec",
+    "Planned",
     "ResultRef",
     "SafePickleCodec",
     "Serializer",
@@ -76,6 +78,7 @@ __all__ = [
 
 # Loaded when first asked for, so that a script that only decorates a function starts quickly.
 _LATER = {
+    "Accept": "models",
     "Client": "client",
     "Commit": "models",
     "Dir": "dependencies",
@@ -85,6 +88,7 @@ _LATER = {
     "File": "dependencies",
     "JsonCodec": "codecs",
     "PickleCodec": "codecs",
+    "Planned": "models",
     "SafePickleCodec": "codecs",
     "Serializer": "protocols",
     "Stats": "models",

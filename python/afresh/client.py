@@ -328,6 +328,30 @@ class Client:
         found["arguments"] = {name: (before, after) for name, before, after in found["arguments"]}
         return found
 
+    # -- edits -----------------------------------------------------------------------------------
+
+    def plan(self, what: str | os.PathLike[str] | None = None) -> list[models.Planned]:
+        """What becomes of what is remembered of each function, by the files as they are now.
+
+        ``what`` is a module, a file or a folder; every function on record without it. Nothing runs and nothing is
+        imported.
+        """
+        import json
+
+        found = self.engine.plan(os.getcwd(), None if what is None else os.fspath(what))
+        warn.emit()
+        return [models.planned(raw) for raw in json.loads(found)["functions"]]
+
+    def accept(self, function: Callable[..., Any], reason: str | None = None, *, of: Any = None) -> models.Accept:
+        """Records that the last edit of a function does not matter for what this client remembers of it; see
+        ``Memo.accept``.
+        """
+        return self._memo(function).accept(reason, of=of)
+
+    def unaccept(self, function: Callable[..., Any]) -> bool:
+        """Withdraws what ``accept`` recorded of a function as it is now. Whether there was something."""
+        return self._memo(function).unaccept()
+
     # -- tidying ---------------------------------------------------------------------------------
 
     def rm(self, hash: str) -> bool:

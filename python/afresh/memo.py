@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from afresh.identity import Identity, Mutable
+    from afresh.models import Accept
     from afresh.why import Explanation
 
 MODES = ("code", "name")
@@ -89,6 +90,8 @@ class Memo(_afresh.Memo):
         # What `_define` finds: with the remembered functions that it calls, and files and variables as they are.
         self._tracks: tuple[str, ...] = self._track
         self._declared: tuple[tuple[Any, bytes], ...] = ()
+        # Name, digest and identity as they were last found, whatever was accepted.
+        self._own: tuple[str, bytes, Identity] | None = None
         self._store = stores.check(store, secret)
         self._secret = secret
         signature.parameters(function, self.ignore)
@@ -151,6 +154,9 @@ class Memo(_afresh.Memo):
             rows.append(_row("track", ", ".join(self._track)))
         kinds = {*self._track, *(kind for one in seen for kind in one.tracks)}
         self._tracks = tuple(sorted(kinds))
+        own = digest
+        self._own = (name, own, found)
+        digest = self._engine().stands_for(name, own)
         self._hash = digest.hex()
         self._key = found.key if by_code and self._name is None else name
         self._set(
@@ -158,7 +164,8 @@ class Memo(_afresh.Memo):
             name,
             self._key,
             digest,
-            found.write_record(name, digest, rows, aside=not by_code),
+            # Asked for at the first miss: a hit has no use for it.
+            lambda: found.write_record(name, own, rows, aside=not by_code),
             signature.parameters(function, self.ignore),
             [watch for one in seen for watch in one.watch],
             [absent for one in seen for absent in one.absent],
@@ -228,6 +235,23 @@ class Memo(_afresh.Memo):
         from afresh.why import explain
 
         return explain(self, args, kwargs)
+
+    def accept(self, reason: str | None = None, *, of: Any = None) -> Accept:
+        """Records that the last edit of the function, or of anything it reaches, does not matter: from now on, and in
+        every process, the function as it is now answers as the one of the newest commit with other code, or of the
+        commit ``of``. ``unaccept`` takes it back.
+        """
+        from afresh.accepts import accept
+
+        return accept(self, reason, of)
+
+    def unaccept(self) -> bool:
+        """Withdraws what ``accept`` recorded of the function as it is now. Whether there was something. What the
+        edited code has answered meanwhile is taken back.
+        """
+        from afresh.accepts import unaccept
+
+        return unaccept(self)
 
     def _opaque(self) -> tuple[str, ...]:
         """What the function reaches and is identified by only weakly."""

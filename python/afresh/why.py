@@ -7,6 +7,7 @@ records, so that there is nothing to prepare for the question.
 from __future__ import annotations
 
 from afresh import _afresh, models, warn
+from afresh.accepts import accepted
 from afresh.records import changes, source_diff
 
 TYPE_CHECKING = False
@@ -62,6 +63,7 @@ def explain(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Explan
         if memo.options.force or memo.options.cache is False:
             setting = "force=True" if memo.options.force else "cache=False"
             notes.append(f"{setting}: the function runs whatever is stored")
+        notes[:0] = [f"accepted: {one}" for one in accepted(memo)]
     # The first line is about the call, what the functions look like comes last.
     head, *rest = lines
     text = "\n".join([_line(head), *(f"  {_line(note)}" for note in notes), *rest])

@@ -8,6 +8,8 @@
 //! The engine does not print, does not read the environment and holds no globals; what a person should
 //! know goes out as [`tracing`] events of level `WARN`.
 
+mod accept;
+mod accepted;
 mod access;
 mod archive;
 mod begin;
@@ -21,6 +23,7 @@ mod hostlock;
 mod log;
 mod policy;
 mod record;
+mod remembered;
 mod remove;
 mod sign;
 mod spool;
@@ -29,6 +32,8 @@ mod sweep;
 mod ticket;
 mod verify;
 
+pub use accept::Withdrawn;
+pub use accepted::{Accept, Accepted, Edit};
 pub use archive::{ExportReport, ImportReport};
 pub use begin::{Begun, Hit};
 pub use busy::Busy;
@@ -39,6 +44,7 @@ pub use gc::{GcOptions, GcReport};
 pub use log::LogQuery;
 pub use policy::{Policy, Verdict, is_stale, judge};
 pub use record::{Execution, Output};
+pub use remembered::{Remembered, Worth};
 pub use remove::Selection;
 pub use sign::Secret;
 pub use stats::Stats;

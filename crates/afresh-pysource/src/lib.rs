@@ -19,11 +19,13 @@
 
 mod binding;
 mod bound;
+mod combine;
 mod constant;
 mod definition;
 mod encode;
 mod error;
 mod expr;
+mod literal;
 mod locate;
 mod pattern;
 mod scope;
@@ -33,6 +35,8 @@ mod stmt;
 mod writer;
 
 pub use binding::{Binding, Statements};
+pub use combine::combine;
 pub use definition::{Definition, Dynamic, Origin, Parameter, Reference, Style};
 pub use error::Error;
+pub use literal::Literal;
 pub use source::Source;

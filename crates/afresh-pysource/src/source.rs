@@ -73,7 +73,7 @@ impl Source {
         body_start: Option<(u32, u32)>,
         style: &Style,
     ) -> Result<Definition> {
-        let mut found = locate::lambdas(self.body(), &self.lines, line);
+        let mut found = locate::lambdas(self.body(), &self.lines, Some(line));
         found.retain(|one| {
             let names = one.parameters.as_deref().map(parameter_names).unwrap_or_default();
             names == parameters
@@ -100,6 +100,26 @@ impl Source {
             });
         }
         self.only(found.into_iter().map(Piece::Class), style)
+    }
+
+    /// Every function of this qualified name (`f`, `C.f`, `make.<locals>.f`), wherever it is: several where it is
+    /// defined under a condition, or as getter and setter.
+    pub fn functions(&self, qualname: &str, style: &Style) -> Result<Vec<Definition>> {
+        let found = locate::functions(self.body(), qualname);
+        found.into_iter().map(|def| self.definition(&Piece::Function(def), style)).collect()
+    }
+
+    /// Every lambda, in order.
+    pub fn lambdas(&self, style: &Style) -> Result<Vec<Definition>> {
+        let found = locate::lambdas(self.body(), &self.lines, None);
+        found.into_iter().map(|lambda| self.definition(&Piece::Lambda(lambda), style)).collect()
+    }
+
+    /// The digest of everything, as [`module`](Self::module) has it, without the rest.
+    pub fn digest(&self, style: &Style) -> Result<[u8; 32]> {
+        let mut encoder = Encoder::new(&self.text, style, self.introspects);
+        encoder.statements(&self.body().iter().collect::<Vec<_>>())?;
+        Ok(encoder.writer.finish())
     }
 
     /// Everything: the whole module as statements.

@@ -5,6 +5,7 @@
 //! an error of the cache out in place of the user's value: callers get Python exceptions that mirror
 //! the kinds of [`afresh::Error`], and `afresh.memo` turns those into computing.
 
+mod accept;
 mod attached;
 mod awaitable;
 mod binder;

@@ -36,7 +36,11 @@ struct Definition {
     /// Tells this definition from every other of this process.
     number: u64,
     engine: Py<Engine>,
-    function: Arc<Function>,
+    name: String,
+    id: FunctionId,
+    /// Writes the record of the function's components, at the first miss.
+    record: Py<PyAny>,
+    function: PyOnceLock<Arc<Function>>,
     /// The name that calls are looked up by: where the id tells everything, without the module.
     key: String,
     binder: Binder,
@@ -182,7 +186,7 @@ impl Memo {
                 }
             }
             for note in digester.take_notes() {
-                warnings::push(format!("{}: argument `{name}`: {note}", definition.function.name));
+                warnings::push(format!("{}: argument `{name}`: {note}", definition.name));
             }
             names.push(name.to_owned());
         }
@@ -191,8 +195,7 @@ impl Memo {
             .zip(&arguments)
             .map(|(name, (_, digest))| (name.as_str(), digest))
             .collect();
-        let function = &definition.function;
-        let fingerprint = fp1::fingerprint(&definition.key, &function.id, keyed.into_iter());
+        let fingerprint = fp1::fingerprint(&definition.key, &definition.id, keyed.into_iter());
         Ok(Prepared::Ready(Ready { definition, fingerprint, arguments, names }))
     }
 
@@ -224,11 +227,11 @@ impl Memo {
             Prepared::Nameless(why) => Found::Missed(None, Some(why)),
             Prepared::Ready(ready) => match Self::hit(py, &ready, args, kwargs) {
                 Ok(Some(value)) => Found::Value(value),
-                Ok(None) => Found::Missed(Some(ready.call(py, ready.definition.pickle)), None),
+                Ok(None) => Found::Missed(Some(ready.call(py, ready.definition.pickle)?), None),
                 Err(error) => {
                     let why =
                         format!("the stored result cannot be loaded: {}", contain(py, error)?);
-                    Found::Missed(Some(ready.call(py, false)), Some(why))
+                    Found::Missed(Some(ready.call(py, false)?), Some(why))
                 }
             },
         })
@@ -365,6 +368,25 @@ impl Definition {
         exact::Bound::new(self.number, self.binder.order(args, kwargs, room)?)
     }
 
+    /// The function with its record. Without one there is less to explain, and nothing else is lost.
+    fn function(&self, py: Python<'_>) -> PyResult<Arc<Function>> {
+        let make = || -> PyResult<Arc<Function>> {
+            let written = self.record.bind(py).call0().and_then(|record| {
+                Ok(afresh::Bytes::copy_from_slice(record.cast::<PyBytes>()?.as_bytes()))
+            });
+            let record = match written {
+                Ok(record) => record,
+                Err(error) => {
+                    let why = contain(py, error)?;
+                    warnings::push(format!("{}: there is no record of its code: {why}", self.name));
+                    afresh::Bytes::new()
+                }
+            };
+            Ok(Arc::new(Function::new(self.name.clone(), self.id, record)))
+        };
+        self.function.get_or_try_init(py, make).map(Arc::clone)
+    }
+
     /// The value that the tier has.
     #[inline]
     fn kept<'py>(&self, py: Python<'py>, query: &Query<'_>) -> PyResult<Option<Bound<'py, PyAny>>> {
@@ -388,7 +410,8 @@ fn warn(py: Python<'_>) -> PyResult<()> {
 
 /// The value of a pickle with its buffers.
 fn load<'py>(py: Python<'py>, bytes: &afresh::Bytes, mapped: bool) -> PyResult<Bound<'py, PyAny>> {
-    let loads = imported(py, &LOADS, "pickle", "loads")?;
+    // What `pickle.loads` is; `pickle` itself takes two milliseconds to import.
+    let loads = imported(py, &LOADS, "_pickle", "loads")?;
     let (pickle, buffers) = frame::parts(py, bytes, mapped)?;
     if buffers.is_empty() {
         return loads.call1((pickle,));
@@ -442,7 +465,7 @@ fn source(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<CommitId> {
 }
 
 impl Ready<'_> {
-    fn call(&self, py: Python<'_>, looked: bool) -> Call {
+    fn call(&self, py: Python<'_>, looked: bool) -> PyResult<Call> {
         let arguments = self
             .names
             .iter()
@@ -456,14 +479,14 @@ impl Ready<'_> {
                 Argument { name: name.clone(), digest: *digest, preview, source }
             })
             .collect();
-        Call {
+        Ok(Call {
             engine: self.definition.engine.clone_ref(py),
-            function: Arc::clone(&self.definition.function),
+            function: self.definition.function(py)?,
             arguments,
             value: self.fingerprint,
             policy: self.definition.policy,
             looked,
-        }
+        })
     }
 }
 
@@ -484,7 +507,7 @@ impl Memo {
         name: String,
         key: String,
         digest: [u8; 32],
-        record: &Bound<'_, PyBytes>,
+        record: Py<PyAny>,
         parameters: &Bound<'_, PyTuple>,
         watch: Vec<Watch>,
         absent: Vec<Absent>,
@@ -496,13 +519,15 @@ impl Memo {
         mapped: bool,
     ) -> PyResult<()> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
-        let py = record.py();
-        let record = afresh::Bytes::copy_from_slice(record.as_bytes());
+        let py = parameters.py();
         let definition = Definition {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             engine,
             key,
-            function: Arc::new(Function::new(name, FunctionId::new(digest), record)),
+            name,
+            id: FunctionId::new(digest),
+            record,
+            function: PyOnceLock::new(),
             binder: Binder::new(parameters)?,
             validity: Validity::new(py, watch, absent, attributes, sizes, mutable)?,
             policy: Policy {
@@ -529,7 +554,7 @@ impl Memo {
         kwargs: &Bound<'py, PyDict>,
     ) -> PyResult<(Option<Call>, Option<String>)> {
         Ok(match Self::prepare(slf.py(), Self::definition(slf), args, Some(kwargs))? {
-            Prepared::Ready(ready) => (Some(ready.call(slf.py(), false)), None),
+            Prepared::Ready(ready) => (Some(ready.call(slf.py(), false)?), None),
             Prepared::Misfit => (None, None),
             Prepared::Nameless(why) => (None, Some(why)),
         })

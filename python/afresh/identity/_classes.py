@@ -165,7 +165,7 @@ def expand(walker: Walker, made: Node, cls: type) -> None:
     if found is not None:
         definition, text = found
         made.local = combine("class-source", [definition[0]])
-        made.file, made.line, made.text = text.filename, definition[3], definition[5]
+        made.found(text, definition, module_name(module), walker.ignored_in(space))
         references = definition[1]
     else:
         made.local = combine("class-live", [qualname.encode("utf-8", "surrogatepass")])

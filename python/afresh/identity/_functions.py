@@ -122,7 +122,8 @@ def expand(walker: Walker, made: Node, func: FunctionType) -> None:
     references: tuple[_bytecode.Reference, ...]
     if found is not None:
         definition, text = found
-        made.file, made.line, made.text = text.filename, definition[3], definition[5]
+        space = func.__globals__
+        made.found(text, definition, module_name(space.get("__name__"), space), walker.ignored_in(space))
         references = definition[1]
         _note_dynamic(walker, made, func, definition)
     else:

@@ -56,7 +56,7 @@ class Seen(NamedTuple):
 class Node:
     """One component. `local` and `edges` are filled in after the node has been handed out."""
 
-    __slots__ = ("edges", "file", "kind", "line", "local", "name", "preview", "text")
+    __slots__ = ("edges", "file", "ignored", "kind", "line", "local", "module", "name", "origin", "preview", "text")
 
     def __init__(self, kind: str, name: str, local: bytes = b"", preview: str | None = None) -> None:
         self.kind = kind
@@ -67,6 +67,15 @@ class Node:
         self.line: int | None = None
         self.text: str | None = None
         self.preview = preview
+        # For the record alone: the module, the text that it was read from, and the names that mean afresh there.
+        self.module: str | None = None
+        self.origin: Any = None
+        self.ignored: list[str] = []
+
+    def found(self, text: Any, definition: Any, module: str, ignored: list[str]) -> None:
+        """Remembers where the source of the component is."""
+        self.file, self.line, self.text = text.filename, definition[3], definition[5]
+        self.origin, self.module, self.ignored = text, module, ignored
 
 
 def reachable(root: Node) -> list[Node]:
@@ -167,6 +176,8 @@ class Identity:
                 ("line", node.line),
                 ("source", node.text),
                 ("preview", node.preview),
+                ("module", node.module),
+                ("afresh", node.ignored or None),
             ):
                 if value is not None:
                     row[key] = value
@@ -190,6 +201,7 @@ class Identity:
             "digest": digest.hex(),
             "components": [*rows, *more],
             "opaque": list(self.opaque),
+            "files": {node.file: node.origin.digest() for node in self._components if node.origin is not None},
         }
         text = JSONEncoder(sort_keys=True, separators=(",", ":")).encode(content)
         return text.encode("utf-8", "surrogatepass")

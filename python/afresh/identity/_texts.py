@@ -53,7 +53,7 @@ _STARTED = _process_start()
 class Text:
     """A parsed file or cell."""
 
-    __slots__ = ("_compiled", "filename", "is_file", "needs_check", "source", "text")
+    __slots__ = ("_compiled", "_digest", "filename", "is_file", "needs_check", "source", "text")
 
     def __init__(self, filename: str, text: str, is_file: bool, needs_check: bool) -> None:
         self.filename = filename
@@ -62,6 +62,16 @@ class Text:
         self.needs_check = needs_check
         self.source: Any = _afresh.Source(text)
         self._compiled: dict[tuple[str, int], list[CodeType]] | None = None
+        self._digest: str | None = None
+
+    def digest(self) -> str:
+        """The canonical digest of all of it, in hexadecimal."""
+        if self._digest is None:
+            try:
+                self._digest = self.source.digest().hex()
+            except ValueError:
+                self._digest = ""
+        return self._digest
 
     def is_certain(self, space: dict[str, Any]) -> bool:
         """Whether what ran in a namespace was made from this text, without a further look."""

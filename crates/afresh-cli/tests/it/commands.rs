@@ -237,7 +237,8 @@ fn json_has_everything_under_names_that_stay() {
             "source": "def old(): pass"
           }
         ]
-      }
+      },
+      "accepted": []
     }
     "#);
     insta::assert_snapshot!(world.seen("log --status failed --json"), @r#"

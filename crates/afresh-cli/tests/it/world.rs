@@ -212,6 +212,28 @@ impl World {
         self.path("store").join("objects-v1").join(&id[..2]).join(&id)
     }
 
+    /// One more execution, of a function whose identity is given.
+    pub fn add(&mut self, name: &'static str, function: Function, ago: Duration) {
+        let clock = Arc::new(AtomicI64::new(NOW));
+        let engine = {
+            let clock = Arc::clone(&clock);
+            let clock: afresh::Clock =
+                Arc::new(move || Timestamp::from_millis(clock.load(Ordering::Relaxed)));
+            let options = Options { clock: Some(clock), ..Options::default() };
+            afresh::open(&self.store(), options).unwrap().engine
+        };
+        let call = Call {
+            function: ("", 0, ""),
+            arguments: &[("x", "1", None)],
+            tags: &[],
+            ago,
+            took: Duration::from_secs(41),
+            ttl: None,
+            outcome: bytes("json", b"4"),
+        };
+        self.commits.push((name, perform_as(&engine, &clock, Arc::new(function), call)));
+    }
+
     /// The command line, with `{name}` for the hash of a commit and `@name` for a file.
     pub fn arguments(&self, line: &str) -> Vec<String> {
         let mut arguments = vec!["afresh".to_owned()];
@@ -309,6 +331,15 @@ pub fn stdin(bytes: Vec<u8>) -> Box<dyn io::Read + Send> {
 fn perform(engine: &Engine, clock: &AtomicI64, call: Call<'_>) -> CommitId {
     let (name, id, record) = call.function;
     let function = Arc::new(Function::new(name, FunctionId::new([id; 32]), record.to_owned()));
+    perform_as(engine, clock, function, call)
+}
+
+fn perform_as(
+    engine: &Engine,
+    clock: &AtomicI64,
+    function: Arc<Function>,
+    call: Call<'_>,
+) -> CommitId {
     let arguments: Vec<Argument> = call
         .arguments
         .iter()
@@ -323,7 +354,7 @@ fn perform(engine: &Engine, clock: &AtomicI64, call: Call<'_>) -> CommitId {
             }
         })
         .collect();
-    let fingerprint: Fingerprint = Argument::fingerprint(&function.id, name, &arguments);
+    let fingerprint: Fingerprint = Argument::fingerprint(&function.id, &function.name, &arguments);
     let created = NOW - i64::try_from(call.ago.as_millis()).unwrap();
     let took = i64::try_from(call.took.as_millis()).unwrap();
     clock.store(created - took, Ordering::Relaxed);

@@ -7,6 +7,7 @@
 )]
 #![allow(missing_docs, reason = "tests are named by what they say")]
 
+mod accept;
 mod archive;
 mod calls;
 mod explain;

@@ -1,0 +1,166 @@
+//! Taking down what was found, and what follows of it: the places, the digests that are replaced, and whether the new digest
+//! of the function is known with them.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use afresh_pysource::Definition;
+
+use crate::change::{Change, Judged, Kind};
+use crate::judge::Judge;
+use crate::record::Local;
+use crate::tree::{File, Look, hexadecimal};
+
+/// Methods that have a hand in making classes.
+const MAKERS: [&str; 4] = [".__init_subclass__", ".__set_name__", ".__new__", ".__prepare__"];
+
+impl Judge<'_> {
+    pub(crate) fn finish(mut self) -> Judged {
+        if self.changes.keys().any(|index| self.reaches_further(*index)) {
+            self.exact = false;
+        }
+        let is_gone = self.changes.get(&0).is_some_and(|change| change.kind == Kind::Gone);
+        let exact = self.exact && self.untold.is_empty();
+        let digest = if exact { self.record.root(&self.replaced) } else { None };
+        let is_untouched = self.nothing_changed();
+        let mut changes: Vec<Change> = self.changes.into_values().collect();
+        changes.append(&mut self.more);
+        let mut said = HashSet::new();
+        self.untold.retain(|one| said.insert(one.clone()));
+        Judged { changes, untold: self.untold, digest, is_untouched, is_gone }
+    }
+
+    /// Whether a change of this component makes others differ, in ways that only running tells: containers and class
+    /// attributes that were made of it, classes that it has a hand in making.
+    pub(crate) fn reaches_further(&self, index: usize) -> bool {
+        let Some(changed) = self.record.components.get(index) else { return false };
+        let is_data = changed.kind == "data";
+        let makes_classes = MAKERS.iter().any(|name| changed.name().ends_with(name));
+        makes_classes
+            || self.record.components.iter().any(|one| {
+                let uses = |wanted: &str| one.uses.iter().any(|(label, _)| label == wanted);
+                let used = one.uses.iter().any(|(label, used)| {
+                    *used == index && (label == "holds" || (is_data && one.kind == "class"))
+                });
+                used || (one.kind == "class" && uses("metaclass"))
+            })
+    }
+
+    /// Whether no file that is on record means another thing today.
+    pub(crate) fn nothing_changed(&mut self) -> bool {
+        let record = self.record;
+        let modules = record.components.iter().filter_map(|one| one.module.as_deref());
+        modules.into_iter().all(|module| match self.tree.module(module) {
+            Look::There(file) => self.means_the_same(&file),
+            Look::Absent | Look::Unreadable(_) => false,
+        })
+    }
+
+    /// A value that only running can tell: the same as long as nothing in its file means another thing.
+    pub(crate) fn computed(&mut self, name: &str, file: &File, line: Option<u32>) {
+        if !self.means_the_same(file) {
+            let place = self.place(file, line);
+            self.untold.push(format!("`{name}` is computed when the program runs ({place})"));
+        }
+    }
+
+    /// Whether a file means what it meant when the function was recorded.
+    pub(crate) fn means_the_same(&self, file: &File) -> bool {
+        let was = self.was(&file.path);
+        was.is_some_and(|digest| !digest.is_empty() && Some(digest) == file.digest.as_ref())
+    }
+
+    /// The digest that a file had when the function was recorded.
+    pub(crate) fn was(&self, path: &Path) -> Option<&String> {
+        let files = || self.record.files.iter().map(|(path, digest)| (Path::new(path), digest));
+        let there = files().find(|(one, _)| *one == path);
+        // The project may have been moved.
+        let was = there.or_else(|| files().find(|(one, _)| one.file_name() == path.file_name()));
+        was.map(|(_, digest)| digest)
+    }
+
+    /// Some data, by its digest today.
+    pub(crate) fn value(
+        &mut self,
+        index: usize,
+        digest: Local,
+        text: &str,
+        file: &File,
+        line: u32,
+    ) {
+        let Some(component) = self.record.components.get(index) else { return };
+        if component.digest == digest {
+            return;
+        }
+        self.replaced.insert(index, digest);
+        let place = Some(self.place(file, Some(line)));
+        self.changes.insert(
+            index,
+            Change {
+                label: component.label.clone(),
+                place,
+                kind: Kind::Changed,
+                digest: Some(hexadecimal(&digest)),
+                before: component.preview.clone(),
+                after: Some(text.trim().to_owned()),
+                note: None,
+            },
+        );
+    }
+
+    /// A component that may have another digest now; without one it has.
+    pub(crate) fn compare(
+        &mut self,
+        index: usize,
+        now: Option<Local>,
+        note: Option<&str>,
+        file: &File,
+        definition: Option<&Definition>,
+    ) {
+        let Some(component) = self.record.components.get(index) else { return };
+        if now == Some(component.digest) {
+            return;
+        }
+        match now {
+            Some(digest) => drop(self.replaced.insert(index, digest)),
+            None => self.exact = false,
+        }
+        let place = self.place(file, definition.map(|one| one.first_line));
+        self.changes.entry(index).or_insert_with(|| Change {
+            label: component.label.clone(),
+            place: Some(place),
+            kind: Kind::Changed,
+            digest: now.as_ref().map(hexadecimal),
+            before: component.source.clone().or_else(|| component.preview.clone()),
+            after: definition.map(|one| one.text.clone()),
+            note: note.map(str::to_owned),
+        });
+    }
+
+    pub(crate) fn gone(&mut self, index: usize, why: &str) {
+        let Some(component) = self.record.components.get(index) else { return };
+        self.exact = false;
+        let file = component.file.as_deref().map(|file| self.tree.shown(Path::new(file)));
+        let place = file.map(|file| match component.line {
+            Some(line) => format!("{file}:{line}"),
+            None => file,
+        });
+        self.changes.insert(
+            index,
+            Change {
+                label: component.label.clone(),
+                place,
+                kind: Kind::Gone,
+                digest: None,
+                before: component.source.clone(),
+                after: None,
+                note: Some(why.to_owned()),
+            },
+        );
+    }
+
+    pub(crate) fn place(&self, file: &File, line: Option<u32>) -> String {
+        let file = self.tree.shown(&file.path);
+        line.map_or(file.clone(), |line| format!("{file}:{line}"))
+    }
+}
