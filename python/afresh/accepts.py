@@ -14,9 +14,9 @@ from afresh.records import changes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
-    from afresh.identity import Identity
     from afresh.memo import Memo
 
 Edit = tuple[str, "str | None", "str | None"]
@@ -24,7 +24,7 @@ Edit = tuple[str, "str | None", "str | None"]
 
 def accept(memo: Memo, reason: str | None, of: Any) -> models.Accept:
     """Records that ``memo`` as it is now answers as it did at another commit."""
-    name, digest, found = own(memo)
+    name, digest, code, write = own(memo)
     engine = memo._engine()
     before = engine.before_edit(name, digest) if of is None else _commit(memo, name, of)
     if before is None:
@@ -33,15 +33,15 @@ def accept(memo: Memo, reason: str | None, of: Any) -> models.Accept:
             hint="an edit is accepted as a version that has run; name the function with name= if it was renamed",
         )
     record = engine.function_record(before["hash"])
-    edits = [] if record is None else _edits(record, found.record.decode("utf-8", "surrogatepass"))
-    said = engine.accept(name, digest, before["function_hash"], found.digest, edits, reason)
+    edits = [] if record is None else _edits(record, write().decode("utf-8", "surrogatepass"))
+    said = engine.accept(name, digest, before["function_hash"], code, edits, reason)
     memo._reset()
     return models.accept(said)
 
 
 def unaccept(memo: Memo) -> bool:
     """Withdraws the statement about ``memo`` as it is now."""
-    name, digest, _ = own(memo)
+    name, digest, *_ = own(memo)
     gone = memo._engine().unaccept(name, digest)
     memo._reset()
     return gone is not None
@@ -49,12 +49,12 @@ def unaccept(memo: Memo) -> bool:
 
 def accepted(memo: Memo) -> list[models.Accept]:
     """The statements by which ``memo`` answers as it did before, the newest edit first."""
-    name, digest, _ = own(memo)
+    name, digest, *_ = own(memo)
     return [models.accept(raw) for raw in memo._engine().accepted(name, digest)]
 
 
-def own(memo: Memo) -> tuple[str, bytes, Identity]:
-    """Name, digest and identity of the function as it is now, whatever was accepted."""
+def own(memo: Memo) -> tuple[str, bytes, bytes, Callable[[], bytes]]:
+    """Name, digest, digest of the code and what writes the record of the function as it is now, whatever was accepted."""
     memo._define()
     if memo._own is None:
         raise ConfigError(f"{memo!r} has no identity")

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from typing import Any, Literal
 
-    from afresh.identity import Identity, Mutable
+    from afresh.identity import Identity
+    from afresh.identity._model import Mutable
     from afresh.models import Accept
     from afresh.why import Explanation
 
@@ -90,8 +91,8 @@ class Memo(_afresh.Memo):
         # What `_define` finds: with the remembered functions that it calls, and files and variables as they are.
         self._tracks: tuple[str, ...] = self._track
         self._declared: tuple[tuple[Any, bytes], ...] = ()
-        # Name, digest and identity as they were last found, whatever was accepted.
-        self._own: tuple[str, bytes, Identity] | None = None
+        # Name, digest, digest of the code and what writes the record, as they were last found, whatever was accepted.
+        self._own: tuple[str, bytes, bytes, Callable[[], bytes]] | None = None
         self._store = stores.check(store, secret)
         self._secret = secret
         signature.parameters(function, self.ignore)
@@ -155,7 +156,11 @@ class Memo(_afresh.Memo):
         kinds = {*self._track, *(kind for one in seen for kind in one.tracks)}
         self._tracks = tuple(sorted(kinds))
         own = digest
-        self._own = (name, own, found)
+
+        def record() -> bytes:
+            return found.write_record(name, own, rows, aside=not by_code)
+
+        self._own = (name, own, found.digest, record)
         digest = self._engine().stands_for(name, own)
         self._hash = digest.hex()
         self._key = found.key if by_code and self._name is None else name
@@ -165,7 +170,7 @@ class Memo(_afresh.Memo):
             self._key,
             digest,
             # Asked for at the first miss: a hit has no use for it.
-            lambda: found.write_record(name, own, rows, aside=not by_code),
+            record,
             signature.parameters(function, self.ignore),
             [watch for one in seen for watch in one.watch],
             [absent for one in seen for absent in one.absent],

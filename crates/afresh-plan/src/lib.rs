@@ -246,6 +246,9 @@ fn planned(
         let file = tree.shown(Path::new(file));
         planned.place = Some(root.line.map_or(file.clone(), |line| format!("{file}:{line}")));
     }
+    if record.is_by_version {
+        return planned;
+    }
     let Judged { changes, untold, digest, is_untouched, is_gone } = judge::judge(tree, record);
     planned.changes = changes;
     planned.untold = untold;

@@ -1,7 +1,8 @@
 //! A function record as Python writes it, read for comparing: components with their digests and where they were found.
 //!
-//! Invariant: with nothing replaced, [`Record::root`] is the digest that the record names as its own; where it is not,
-//! the record is not understood and [`Record::read`] gives none.
+//! Invariant: with nothing replaced, [`Record::root`] is [`Record::digest`]. Where the function is identified by its code
+//! alone that is the digest that the record names as its own; where it is not, the record is not understood and
+//! [`Record::read`] gives none.
 
 use std::collections::HashMap;
 
@@ -15,7 +16,10 @@ pub(crate) type Local = [u8; 32];
 /// What a function was made of.
 #[derive(Debug)]
 pub(crate) struct Record {
+    /// The digest of the code.
     pub(crate) digest: FunctionId,
+    /// Whether a version was given, so that the code has no part in the identity.
+    pub(crate) is_by_version: bool,
     pub(crate) components: Vec<Component>,
     /// The canonical digest of each file that was read, in hexadecimal.
     pub(crate) files: HashMap<String, String>,
@@ -57,6 +61,8 @@ struct WrittenComponent {
     source: Option<String>,
     preview: Option<String>,
     module: Option<String>,
+    #[serde(default)]
+    aside: bool,
     #[serde(default, rename = "afresh")]
     ignored: Vec<String>,
 }
@@ -83,10 +89,21 @@ impl Record {
     /// The record, where it is one that is understood.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let written: Written = serde_json::from_slice(bytes).ok()?;
-        let digest: FunctionId = written.digest.parse().ok()?;
-        let components = written.components.into_iter().map(component).collect::<Option<_>>()?;
-        let record = Self { digest, components, files: written.files };
-        (record.root(&HashMap::new()) == Some(digest)).then_some(record)
+        let mut digest: FunctionId = written.digest.parse().ok()?;
+        let is_aside = written.components.iter().any(|row| row.aside);
+        let mut components =
+            written.components.into_iter().map(component).collect::<Option<Vec<_>>>()?;
+        // The components of the code; then `mode`, and what was declared beside the code.
+        let code = components.iter().position(|row| row.kind == "mode").unwrap_or(components.len());
+        let declared = components.split_off(code);
+        let is_by_version = declared.iter().any(|row| row.kind == "version");
+        let mut record = Self { digest, is_by_version, components, files: written.files };
+        let root = record.root(&HashMap::new())?;
+        if declared.len() > 1 || is_aside {
+            digest = root;
+        }
+        record.digest = root;
+        (root == digest).then_some(record)
     }
 
     /// The function's digest with the digests of some components replaced.

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import builtins
 from types import CellType, CodeType, FunctionType
-from typing import TYPE_CHECKING, Any
 
 from . import _bytecode, _modules, _origin, _texts, _value, _wrappers
 from ._model import MISSING, Node, combine
 from ._naming import function_name, module_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._walk import Walker
 
 _BUILTINS = builtins.__dict__

@@ -8,17 +8,23 @@ modules and previews have no part in it.
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from _thread import _local  # what `threading.local` is
 
 from afresh import _afresh
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any, Final
+
+    # (namespace, key, object): `namespace.get(key) is object`; for attributes `getattr(namespace, key) is object`.
+    Watch = tuple[Any, str, Any]
+    # (label, object, digest): `_afresh.digest_value(object)[0] == digest`.
+    Mutable = tuple[str, Any, bytes]
 
 combine = _afresh.combine
 # `state.mode`: who is asking when `digest_value` calls back; see _value.py.
-state = threading.local()
+state = _local()
 
 
 class _Missing:
@@ -32,13 +38,7 @@ class _Missing:
 
 MISSING: Final = _Missing()
 
-# (namespace, key, object): `namespace.get(key) is object`; for attributes `getattr(namespace, key) is object`.
-Watch = tuple[Any, str, Any]
-# (label, object, digest): `_afresh.digest_value(object)[0] == digest`.
-Mutable = tuple[str, Any, bytes]
-
-
-class Seen(NamedTuple):
+class Seen:
     """What an identity rests on besides text: look here to know that it still holds.
 
     `absent` holds names that must not appear in a namespace (they would shadow a builtin); `attributes` what must be an
@@ -46,11 +46,21 @@ class Seen(NamedTuple):
     many names a namespace must have (a new one in a class hides what it inherits).
     """
 
-    watch: tuple[Watch, ...] = ()
-    absent: tuple[tuple[dict[str, Any], str], ...] = ()
-    attributes: tuple[Watch, ...] = ()
-    sizes: tuple[tuple[dict[str, Any], int], ...] = ()
-    mutable: tuple[Mutable, ...] = ()
+    __slots__ = ("absent", "attributes", "mutable", "sizes", "watch")
+
+    def __init__(
+        self,
+        watch: tuple[Watch, ...] = (),
+        absent: tuple[tuple[dict[str, Any], str], ...] = (),
+        attributes: tuple[Watch, ...] = (),
+        sizes: tuple[tuple[dict[str, Any], int], ...] = (),
+        mutable: tuple[Mutable, ...] = (),
+    ) -> None:
+        self.watch = watch
+        self.absent = absent
+        self.attributes = attributes
+        self.sizes = sizes
+        self.mutable = mutable
 
 
 class Node:
@@ -140,7 +150,8 @@ class Identity:
         self.name = ".".join(name)
         self.key = self.name if opaque else name[1]
         self.digest: bytes = root_digest(components)
-        self.watch, self.absent, self.attributes, self.sizes, self.mutable = seen
+        self.watch, self.absent, self.attributes = seen.watch, seen.absent, seen.attributes
+        self.sizes, self.mutable = seen.sizes, seen.mutable
         self._validity = _afresh.Validity(self.watch, self.absent, self.attributes, self.sizes)
         self.opaque = opaque
         #: What remembered functions that it reaches are seen to read while they run: "files", "env".

@@ -8,11 +8,10 @@ their literal default values, literal constants, libraries.
 
 from __future__ import annotations
 
+import _imp
 import os
 import sys
-from importlib.machinery import EXTENSION_SUFFIXES
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
 
 from afresh import _afresh
 
@@ -20,7 +19,10 @@ from . import _bytecode, _origin, _texts, _value
 from ._model import MISSING, Node, combine
 from ._naming import module_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._walk import Walker
 
 # What every module has, and what Python or a library notes there.
@@ -57,7 +59,7 @@ def _expand(walker: Walker, made: Node, module: ModuleType, whole: bool) -> None
         definition = text.source.module()
         made.local = combine("module", [definition[0]])
         made.found(text, definition, made.name, [])
-    elif whole and isinstance(file, str) and file.endswith(tuple(EXTENSION_SUFFIXES)):
+    elif whole and isinstance(file, str) and file.endswith(tuple(_imp.extension_suffixes())):
         made.edges.append(("binary", binary(walker, made.name, "", file)))
     space = module.__dict__
     walker.counting(space)

@@ -12,13 +12,16 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Iterable
 from types import CodeType
-from typing import Any
 
 from afresh import _afresh
 
 from . import _bytecode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 # (digest, references, dynamic, first_line, last_line, text, parameters, decorators)
 Definition = tuple[
@@ -107,7 +110,7 @@ def decode(data: bytes) -> str:
     """Source bytes as text, by their declared encoding."""
     try:
         if b"coding" not in data[:400]:
-            return data.decode("utf-8-sig")
+            return data.removeprefix(b"\xef\xbb\xbf").decode()
     except UnicodeDecodeError:
         pass
     import io

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_corpus import CASES, HERE, PYTHON_PATH
 
 import afresh
 
+sys.path.insert(0, str(Path(__file__).parent))
 from corpus import Case
+from test_corpus import CASES, HERE, PYTHON_PATH
 
 FILES = ("import", "script")
 PLANNED = [case for case in CASES if not case.live and case.before in FILES and case.after in FILES]
