@@ -1,27 +1,33 @@
-//! An open database: one connection that writes, some that read, and the thread that checkpoints.
+//! An open database: one connection that writes, some that read, and the overlay of what is not in the tables yet.
 //!
-//! Invariant: a write transaction runs on the one writer under SQLite's write lock, checks first that the file it
-//! writes is still the one under the store's name, and either commits with its counters or leaves nothing,
-//! neither rows nor renamed files. It does not know what is written: see `change` and `object`.
+//! Invariant: a write transaction runs on the one writer: see `write`. It does not know what is written or read: see
+//! `fold`, `object`, `entry`, `scan`.
+//!
+//! Locks are taken in this order: writer, SQLite's, overlay. A reader of the database may hold the overlay, as readers
+//! wait for nobody.
 
 use std::fs::{File, TryLockError};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use afresh_core::Timestamp;
+use afresh_core::{Key, Timestamp};
 use rusqlite::Connection;
 use zstd::bulk::{Compressor, Decompressor};
 
-use crate::checkpoint::{Checkpointer, checkpoint};
-use crate::config::{LEVEL, PAGE, SqliteOptions, WAL_SOFT};
+use crate::checkpoint::checkpoint;
+use crate::config::{LEVEL, PAGE, RECENT_LEFT, RECENT_SOFT, SqliteOptions, WAL_SOFT};
 use crate::connect::{Purpose, connect, connect_immutable, pause};
 use crate::error::{Fault, Outcome, read_only};
+use crate::fold;
 use crate::folder::{Folder, Identity};
-use crate::label::{Labels, assign};
-use crate::meta::Meta;
+use crate::held::Held;
+use crate::keeper::Bell;
+use crate::label::Labels;
+use crate::overlay::Overlay;
 use crate::schema;
+use crate::watch::{Stamp, Watch};
+use crate::write::{End, Write};
 
 /// Idle readers beyond this are closed.
 const IDLE_READERS: usize = 16;
@@ -57,28 +63,15 @@ pub(crate) struct Database {
     queue: Option<File>,
     readers: Mutex<Vec<Reader>>,
     zips: Mutex<Vec<Compressor<'static>>>,
-    checkpointer: Checkpointer,
+    overlay: RwLock<Overlay>,
+    /// The log that `writer` reads.
+    watch: Option<Watch>,
+    /// Whether there is a table `recent`.
+    pub(crate) recent: bool,
+    /// What the keeper is wanted for.
+    pub(crate) bell: Bell,
     swept: AtomicI64,
     immutable: bool,
-}
-
-/// A write transaction.
-pub(crate) struct Write<'a> {
-    pub(crate) conn: &'a Connection,
-    pub(crate) database: &'a Database,
-    pub(crate) meta: Meta,
-    pub(crate) now: Timestamp,
-    /// Files that have got their name and lose it if this is rolled back.
-    pub(crate) named: Vec<PathBuf>,
-    /// Bytes written, for the checkpoint's reckoning.
-    pub(crate) bytes: u64,
-    labels: Vec<(i64, Arc<str>)>,
-}
-
-/// What a write transaction ends in.
-pub(crate) enum End<T> {
-    Commit(T),
-    Rollback(T),
 }
 
 impl Database {
@@ -113,6 +106,8 @@ impl Database {
         };
         let frozen = !writable || first.is_readonly("main")?;
         let pages = folder.log_bytes() / PAGE;
+        let recent = schema::has_recent(&first)?;
+        let watch = if frozen { None } else { Watch::new(&first) };
         let (writer, readers) = if frozen {
             (None, vec![Reader::new(first)?])
         } else {
@@ -121,7 +116,10 @@ impl Database {
         Ok(Self {
             queue: writer.is_some().then(|| folder.queue()).flatten(),
             identity: folder.identity(),
-            checkpointer: Checkpointer::new(folder.clone(), options.clone(), pages),
+            bell: Bell::new(pages, (options.clock)()),
+            overlay: RwLock::default(),
+            watch,
+            recent,
             labels: Labels::default(),
             writer,
             readers: Mutex::new(readers),
@@ -135,6 +133,63 @@ impl Database {
 
     pub(crate) fn now(&self) -> Timestamp {
         (self.options.clock)()
+    }
+
+    /// What the log's header is now, where it can be seen.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        self.watch.as_ref().map(Watch::stamp)
+    }
+
+    /// Whether a stamp says when the overlay is right.
+    pub(crate) fn watched(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    pub(crate) fn overlay(&self) -> RwLockReadGuard<'_, Overlay> {
+        self.overlay.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn overlay_mut(&self) -> RwLockWriteGuard<'_, Overlay> {
+        self.overlay.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers what a write transaction found in the tables.
+    pub(crate) fn learn(&self, key: &Key, held: Option<Held>) {
+        if self.recent {
+            self.overlay_mut().learn(key, held);
+        }
+    }
+
+    /// Whether it is time to look for the expired; the next time is a while later.
+    pub(crate) fn sweep_due(&self, now: Timestamp) -> bool {
+        let due = now.as_millis() >= self.swept.load(Ordering::Relaxed) + SWEEP;
+        if due {
+            self.swept.store(now.as_millis(), Ordering::Relaxed);
+        }
+        due
+    }
+
+    /// Has everything in the tables that was applied until now, for those who look there only. Where that cannot be,
+    /// because nothing can be written, the overlay holds the rest.
+    pub(crate) fn settle(&self) -> Outcome<()> {
+        if !self.recent {
+            return Ok(());
+        }
+        if !self.overlay().is_current(self.stamp()) {
+            self.read(|reader| reader.snapshot(self, |_, _| Ok(())))?;
+        }
+        if self.overlay().backlog() == 0 || self.writer.is_none() {
+            return Ok(());
+        }
+        match fold::all(self) {
+            Err(fault @ Fault::Replaced) => Err(fault),
+            Err(fault) if fault.is_damage() => Err(fault),
+            Err(fault) => {
+                tracing::debug!(?fault, "recent changes stay where they are");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Which file this is.
@@ -193,32 +248,7 @@ impl Database {
         let turn = self.queue();
         conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         drop(turn);
-        let mut write = Write {
-            conn,
-            database: self,
-            meta: Meta::default(),
-            now: self.now(),
-            named: Vec::new(),
-            bytes: 0,
-            labels: Vec::new(),
-        };
-        match write.run(work) {
-            Ok(End::Commit(answer)) => {
-                for (number, text) in write.labels.drain(..) {
-                    self.labels.learn(number, text);
-                }
-                self.checkpointer.note(8 + write.bytes / PAGE);
-                Ok(answer)
-            }
-            Ok(End::Rollback(answer)) => {
-                write.undo();
-                Ok(answer)
-            }
-            Err(fault) => {
-                write.undo();
-                Err(fault)
-            }
-        }
+        Write::new(conn, self).transact(work)
     }
 
     /// Waits for this process's turn to write. Whoever waits for SQLite's write lock holds the turn, so that
@@ -252,20 +282,27 @@ impl Database {
 }
 
 impl Drop for Database {
-    /// Leaves a short log to the next process, which reads it in a millisecond. A long one is copied and cut off now,
-    /// as far as that can be done without waiting for anybody.
+    /// Leaves little to the next process: a few recent rows and a short log, which are read in a millisecond. More is
+    /// folded, copied and cut off now, as far as that can be done without waiting for anybody.
     fn drop(&mut self) {
-        if let Some(writer) = &mut self.writer
-            && self.checkpointer.pages() > WAL_SOFT / 8
+        let Some(writer) = &mut self.writer else { return };
+        let writer = writer.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = writer.conn.busy_timeout(Duration::ZERO) {
+            tracing::debug!(%error, "nothing is put in order at the end");
+            return;
+        }
+        if self.overlay().backlog() > RECENT_LEFT
+            && let Err(fault) = fold::all(self)
+        {
+            tracing::debug!(?fault, "recent changes are left to the next process");
+        }
+        if self.bell.pages() > WAL_SOFT / 8
+            && let Some(writer) = &mut self.writer
         {
             // A reader's snapshot would keep the log.
             self.readers.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
             let conn = &writer.get_mut().unwrap_or_else(PoisonError::into_inner).conn;
-            let done = conn
-                .busy_timeout(Duration::ZERO)
-                .map_err(Fault::from)
-                .and_then(|()| checkpoint(conn, "TRUNCATE"));
-            if let Err(fault) = done {
+            if let Err(fault) = checkpoint(conn, "TRUNCATE") {
                 tracing::debug!(?fault, "no checkpoint at the end");
             }
         }
@@ -278,50 +315,29 @@ impl Reader {
             .map_err(Fault::io("decompress objects of", std::path::Path::new("the store")))?;
         Ok(Self { conn, unzip })
     }
-}
 
-impl Write<'_> {
-    fn run<T>(&mut self, work: impl FnOnce(&mut Self) -> Outcome<End<T>>) -> Outcome<End<T>> {
-        self.database.check_identity()?;
-        self.meta = Meta::load(self.conn)?;
-        let before = self.meta;
-        if self.now.as_millis() >= self.database.swept.load(Ordering::Relaxed) + SWEEP {
-            self.database.swept.store(self.now.as_millis(), Ordering::Relaxed);
-            self.sweep()?;
+    /// Runs `work` in a transaction that reads, with an overlay that is right for it.
+    pub(crate) fn snapshot<T>(
+        &mut self,
+        database: &Database,
+        work: impl FnOnce(&mut Self, &mut Overlay) -> Outcome<T>,
+    ) -> Outcome<T> {
+        // Nobody moves the overlay on meanwhile, and the transaction begins after the stamp was taken.
+        let mut overlay = database.overlay_mut();
+        let stamp = database.stamp();
+        self.conn.prepare_cached("BEGIN")?.execute([])?;
+        let done = overlay.refresh(&self.conn, database.recent).and_then(|()| {
+            overlay.stamped(stamp);
+            work(self, &mut overlay)
+        });
+        let ended = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        let wanted = overlay.backlog() >= RECENT_SOFT && database.writer.is_some();
+        drop(overlay);
+        if wanted {
+            database.bell.fold();
         }
-        let end = work(self)?;
-        if matches!(end, End::Commit(_)) {
-            if self.meta != before {
-                self.meta.save(self.conn)?;
-            }
-            self.conn.prepare_cached("COMMIT")?.execute([])?;
-        }
-        Ok(end)
-    }
-
-    fn undo(&mut self) {
-        // Before the lock is let go: afterwards another writer may have given the same name.
-        for path in self.named.drain(..) {
-            let _ = std::fs::remove_file(path);
-        }
-        // SQLite may have rolled back by itself, when the disk was full.
-        if !self.conn.is_autocommit()
-            && let Err(error) = self.conn.execute_batch("ROLLBACK")
-        {
-            tracing::warn!(%error, "a transaction could not be rolled back");
-        }
-    }
-
-    /// The number of a label, which may begin with this transaction.
-    pub(crate) fn label(&mut self, text: &str) -> Outcome<i64> {
-        if let Some((number, _)) = self.labels.iter().find(|(_, known)| **known == *text) {
-            return Ok(*number);
-        }
-        if let Some(number) = self.database.labels.number(self.conn, text)? {
-            return Ok(number);
-        }
-        let number = assign(self.conn, text)?;
-        self.labels.push((number, Arc::from(text)));
-        Ok(number)
+        let done = done?;
+        ended?;
+        Ok(done)
     }
 }
