@@ -1,6 +1,6 @@
 //! Measures what the store was tuned by, and prints it.
 //!
-//! `cargo bench -p afresh-store-sqlite [-- miss|hit|latency|crossover|size]`; without a name, everything. Writers of the
+//! `cargo bench -p afresh-store-sqlite [-- miss|many|hit|latency|crossover|size]`; without a name, everything. Writers of the
 //! figures `miss` and `latency` are processes of their own: the binary runs itself again.
 #![allow(
     clippy::unwrap_used,
@@ -12,11 +12,12 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use afresh_core::{
-    Applied, Batch, Key, Labels, NewEntry, ObjectId, ObjectRef, Op, Space, Status, Store,
-    Timestamp, When,
+    Applied, Batch, Key, Labels, NewEntry, ObjectId, ObjectRef, Op, Order, Scan, Space, Status,
+    Store, Timestamp, When,
 };
 use afresh_store_sqlite::{SqliteOptions, SqliteStore};
 use bytes::Bytes;
@@ -32,12 +33,13 @@ fn main() {
         return work(Path::new(path), from.parse().unwrap(), count.parse().unwrap());
     }
     if args.is_empty() {
-        args = ["miss", "hit", "latency", "crossover", "size"].map(str::to_owned).to_vec();
+        args = ["miss", "many", "hit", "latency", "crossover", "size"].map(str::to_owned).to_vec();
     }
     for arg in args {
         match arg.as_str() {
             "hit" => hit(),
             "miss" => miss(),
+            "many" => many(),
             "latency" => [1, 2, 3].into_iter().for_each(|n| drop(processes("writer", n, PUTS))),
             "crossover" => crossover(),
             "size" => size(),
@@ -150,6 +152,70 @@ fn hit() {
     quantiles("read of an object of 250 bytes", times);
 }
 
+/// How much slower it gets with a million results: `MANY` says how many.
+fn many() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let store = open(&path);
+    let many: u64 = std::env::var("MANY").map_or(1_000_000, |text| text.parse().unwrap());
+    let started = Instant::now();
+    for from in (0..many).step_by(100) {
+        let ops = (from..from + 100).flat_map(|number| recording(number).ops).collect();
+        apply(&store, Batch { objects: vec![], ops });
+    }
+    println!("{many} results, a hundred a batch: {:?}", started.elapsed());
+    let timed = |name: &str, count: u64, work: &dyn Fn(u64)| {
+        let times = (0..count).map(|number| {
+            let started = Instant::now();
+            work(number);
+            started.elapsed()
+        });
+        quantiles(name, times.collect());
+    };
+    timed("  get of one", 50_000, &|number| {
+        let found = block_on(store.get(&[head(number * 7919 % many)])).unwrap();
+        assert!(found[0].is_some());
+    });
+    timed("  get of nothing", 20_000, &|number| {
+        assert!(block_on(store.get(&[head(many + number)])).unwrap()[0].is_none());
+    });
+    timed("  finish", 5_000, &|number| apply(&store, recording(many + number)));
+    let newest = Scan { order: Order::Newest, limit: 50, ..Scan::new(Space::Commit) };
+    timed("  the newest 50", 200, &|_| {
+        assert_eq!(block_on(store.scan(&newest)).unwrap().entries.len(), 50);
+    });
+    timed("  usage", 200, &|_| {
+        let _ = block_on(store.usage()).unwrap();
+    });
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = open(&path);
+        let over = &over;
+        scope.spawn(move || {
+            let mut times = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                let keys = [head(many / 2 + times.len() as u64 * 7919 % (many / 2))];
+                let started = Instant::now();
+                let _ = block_on(reader.get(&keys)).unwrap();
+                times.push(started.elapsed());
+            }
+            quantiles("  get by another meanwhile", times);
+        });
+        let started = Instant::now();
+        let gone = many / 10;
+        for from in (0..gone).step_by(128) {
+            let keys = (from..from + 128).flat_map(|number| {
+                let ops = recording(number).ops;
+                ops.into_iter().skip(2).map(|op| op.key().clone())
+            });
+            let ops = keys.map(|key| Op::Delete { key, when: When::Always }).collect();
+            apply(&store, Batch { objects: vec![], ops });
+        }
+        println!("  {gone} removed in {:?}", started.elapsed());
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
 const PUTS: u64 = 120_000;
 
 fn writer(path: &Path, from: u64, count: u64) {
@@ -260,7 +326,7 @@ fn recording(number: u64) -> Batch {
         status: Some(Status::Completed),
         tags: vec![],
         group: Some(number),
-        time: Some(Timestamp::from_millis(1_750_000_000_000 + number as i64 / 10)),
+        time: None,
     };
     let check = |name| Op::Check { key: Key::count(name), when: When::Absent };
     Batch {

@@ -7,7 +7,7 @@
 //! wait for nobody.
 
 use std::fs::{File, TryLockError};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use zstd::bulk::{Compressor, Decompressor};
 
 use crate::checkpoint::checkpoint;
 use crate::config::{LEVEL, PAGE, RECENT_LEFT, RECENT_SOFT, SqliteOptions, WAL_SOFT};
-use crate::connect::{Purpose, connect, connect_immutable, pause};
+use crate::connect::{Purpose, connect, connect_immutable, pause, wait_on_busy};
 use crate::error::{Fault, Outcome, read_only};
 use crate::fold;
 use crate::folder::{Folder, Identity};
@@ -34,6 +34,12 @@ const IDLE_READERS: usize = 16;
 
 /// How long to wait for a turn.
 const FAIR: Duration = Duration::from_millis(5);
+
+/// How long what is absent is believed to be so in the right file, in microseconds.
+const CHECKED: u64 = 1000;
+
+/// How long work waits that can be done another time.
+const SOON: Duration = Duration::from_millis(100);
 
 /// How often the expired are looked for, in milliseconds.
 const SWEEP: i64 = 1000;
@@ -71,6 +77,9 @@ pub(crate) struct Database {
     /// What the keeper is wanted for.
     pub(crate) bell: Bell,
     swept: AtomicI64,
+    opened: Instant,
+    /// Microseconds after that when the file was last seen to be the one under the store's name.
+    checked: AtomicU64,
     immutable: bool,
 }
 
@@ -125,6 +134,8 @@ impl Database {
             readers: Mutex::new(readers),
             zips: Mutex::default(),
             swept: AtomicI64::new(0),
+            opened: Instant::now(),
+            checked: AtomicU64::new(0),
             immutable,
             folder,
             options,
@@ -133,6 +144,17 @@ impl Database {
 
     pub(crate) fn now(&self) -> Timestamp {
         (self.options.clock)()
+    }
+
+    /// As [`check_identity`](Self::check_identity), for what is absent: the second look of a call need not ask again.
+    pub(crate) fn check_absence(&self) -> Outcome<()> {
+        let now = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if now < self.checked.load(Ordering::Relaxed) + CHECKED {
+            return Ok(());
+        }
+        self.check_identity()?;
+        self.checked.store(now, Ordering::Relaxed);
+        Ok(())
     }
 
     /// What the log's header is now, where it can be seen.
@@ -244,11 +266,28 @@ impl Database {
     ) -> Outcome<T> {
         let writer = self.writer.as_ref().ok_or_else(read_only)?;
         let writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let conn = &writer.conn;
-        let turn = self.queue();
+        self.begin(&writer.conn)?;
+        Write::new(&writer.conn, self).transact(work)
+    }
+
+    /// As [`write`](Self::write), for what can as well be done another time: it does not wait for long.
+    pub(crate) fn write_soon<T>(
+        &self,
+        work: impl FnOnce(&mut Write<'_>) -> Outcome<End<T>>,
+    ) -> Outcome<T> {
+        let writer = self.writer.as_ref().ok_or_else(read_only)?;
+        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        wait_on_busy(&mut writer.conn, self.options.patience.min(SOON))?;
+        let begun = self.begin(&writer.conn);
+        wait_on_busy(&mut writer.conn, self.options.patience)?;
+        begun?;
+        Write::new(&writer.conn, self).transact(work)
+    }
+
+    fn begin(&self, conn: &Connection) -> Outcome<()> {
+        let _turn = self.queue();
         conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        drop(turn);
-        Write::new(conn, self).transact(work)
+        Ok(())
     }
 
     /// Waits for this process's turn to write. Whoever waits for SQLite's write lock holds the turn, so that
@@ -283,15 +322,10 @@ impl Database {
 
 impl Drop for Database {
     /// Leaves little to the next process: a few recent rows and a short log, which are read in a millisecond. More is
-    /// folded, copied and cut off now, as far as that can be done without waiting for anybody.
+    /// folded, copied and cut off now, as far as that can be done without waiting long for anybody.
     fn drop(&mut self) {
-        let Some(writer) = &mut self.writer else { return };
-        let writer = writer.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = writer.conn.busy_timeout(Duration::ZERO) {
-            tracing::debug!(%error, "nothing is put in order at the end");
-            return;
-        }
-        if self.overlay().backlog() > RECENT_LEFT
+        if self.writer.is_some()
+            && self.overlay().backlog() > RECENT_LEFT
             && let Err(fault) = fold::all(self)
         {
             tracing::debug!(?fault, "recent changes are left to the next process");
@@ -302,7 +336,11 @@ impl Drop for Database {
             // A reader's snapshot would keep the log.
             self.readers.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
             let conn = &writer.get_mut().unwrap_or_else(PoisonError::into_inner).conn;
-            if let Err(fault) = checkpoint(conn, "TRUNCATE") {
+            let done = conn
+                .busy_timeout(Duration::ZERO)
+                .map_err(Fault::from)
+                .and_then(|()| checkpoint(conn, "TRUNCATE"));
+            if let Err(fault) = done {
                 tracing::debug!(?fault, "no checkpoint at the end");
             }
         }

@@ -51,7 +51,7 @@ pub(crate) fn all(database: &Database) -> Outcome<()> {
 
 /// Brings the oldest rows into the tables; says how many.
 pub(crate) fn some(database: &Database) -> Outcome<usize> {
-    database.write(|write| {
+    database.write_soon(|write| {
         write.look()?;
         let folded = write.fold(FOLD)?;
         if folded < FOLD {

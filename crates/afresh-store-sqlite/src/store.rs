@@ -98,7 +98,7 @@ impl Store for SqliteStore {
             let found = entry::get(database, keys)?;
             // What is absent may be so because the store was removed; a hit needs no such look.
             if found.iter().any(Option::is_none) {
-                database.check_identity()?;
+                database.check_absence()?;
             }
             Ok(found)
         })

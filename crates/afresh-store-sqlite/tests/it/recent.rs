@@ -524,3 +524,22 @@ fn a_suspended_store_finds_what_it_and_others_recorded() {
         assert!(one(&a, named(Space::Head, number)).is_some());
     }
 }
+
+#[test]
+fn a_writer_that_stands_still_delays_no_reader() {
+    let (_parent, path) = folder();
+    half_folded(&path);
+    let store = open(&path);
+    let conn = rusqlite::Connection::open(path.join("store-v1.sqlite")).unwrap();
+    conn.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let started = std::time::Instant::now();
+    for _ in 0..3 {
+        assert_eq!(keys(&store, Scan::new(Space::Commit)).len(), 40);
+        assert_eq!(block_on(store.usage()).unwrap().entries(Space::Head), 39);
+        assert!(one(&store, named(Space::Head, 39)).is_some());
+    }
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    conn.execute_batch("ROLLBACK").unwrap();
+    is_merged(&store);
+    assert_eq!(waiting(&path).0, 0);
+}
