@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use afresh_core::{
-    Commit, CommitId, Fingerprint, Head, Key, ObjectId, Op, Result, Scan, Space, Status, Timestamp,
-    When,
+    Applied, Batch, Commit, CommitId, Fingerprint, Head, Key, ObjectId, Op, Result, Scan, Space,
+    Status, Timestamp, Version, When,
 };
 
 use crate::engine::Engine;
@@ -128,10 +128,13 @@ impl Engine {
             }
         }
         if !options.dry_run {
-            // One batch a head: another answer that came meanwhile refuses its own batch only.
-            for (key, version) in ops {
-                let ops = vec![Op::Delete { key, when: When::Is(version) }];
-                self.apply(afresh_core::Batch { objects: Vec::new(), ops }).await?;
+            for some in ops.chunks(sweep::BATCH) {
+                // Another answer that came meanwhile refuses them all; one by one it refuses its own only.
+                if !self.delete_heads(some).await? {
+                    for one in some.chunks(1) {
+                        self.delete_heads(one).await?;
+                    }
+                }
             }
             let gone =
                 keep.go.iter().flat_map(|c| sweep::delete(Key::commit(&c.id), c.failed)).collect();
@@ -157,6 +160,17 @@ impl Engine {
             }
         }
         Ok(report)
+    }
+
+    /// Deletes heads that are still these, together. Whether all were.
+    async fn delete_heads(&self, heads: &[(Key, Version)]) -> Result<bool> {
+        let delete = |(key, version): &(Key, Version)| Op::Delete {
+            key: key.clone(),
+            when: When::Is(*version),
+        };
+        let ops = heads.iter().map(delete).collect();
+        let applied = self.apply(Batch { objects: Vec::new(), ops }).await?;
+        Ok(matches!(applied, Applied::All(_)))
     }
 }
 
