@@ -14,6 +14,7 @@ mod fencing;
 mod flight;
 mod gc;
 mod history;
+mod inside;
 mod support;
 mod trust;
 mod verify;
