@@ -17,7 +17,7 @@ use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
 
 use crate::binder::Binder;
 use crate::call::Call;
-use crate::digest::{Digester, Undigestable};
+use crate::digest::{Digester, Undigestable, outline};
 use crate::engine::Engine;
 use crate::frame;
 use crate::preview::preview;
@@ -295,16 +295,21 @@ fn source(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<CommitId> {
 
 impl Ready<'_> {
     fn call(&self, py: Python<'_>, looked: bool) -> Call {
+        let mut insides = Vec::new();
         let arguments = self
             .names
             .iter()
             .zip(&self.arguments)
-            .map(|(name, (value, digest))| {
+            .enumerate()
+            .map(|(place, (name, (value, digest)))| {
                 let source = source(py, value);
                 let preview = match source {
                     Some(commit) => format!("<result {}>", commit.short()),
                     None => preview(name, value),
                 };
+                if source.is_none() && outline::has_inside(value) {
+                    insides.push((place, value.clone().unbind()));
+                }
                 Argument { name: name.clone(), digest: *digest, preview, source }
             })
             .collect();
@@ -315,6 +320,7 @@ impl Ready<'_> {
             value: self.fingerprint,
             policy: self.definition.policy,
             looked,
+            insides: Mutex::new(insides),
         }
     }
 }
