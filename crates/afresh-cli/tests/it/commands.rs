@@ -526,7 +526,8 @@ fn diff_tells_what_changed() {
         {
           "name": "limit",
           "a": "10",
-          "b": "12"
+          "b": "12",
+          "inside": null
         }
       ],
       "output_changed": true
