@@ -266,16 +266,17 @@ impl Looking {
 
     /// What was left out differs, if nothing else was found or the numbers tell.
     fn rest(&mut self, found: usize, kept: [usize; 2], rest: [&Option<Rest>; 2]) {
-        let [Some(a), Some(b)] = rest else {
-            let total =
-                |kept: usize, rest: &Option<Rest>| kept as u64 + rest.map_or(0, |rest| rest.count);
-            if rest.iter().any(|rest| rest.is_some()) {
-                self.lengths(total(kept[0], rest[0]), total(kept[1], rest[1]));
-            }
-            return;
+        let total = |kept: usize, rest: &Option<Rest>| {
+            (kept as u64).saturating_add(rest.map_or(0, |rest| rest.count))
         };
-        let (before, after) = (kept[0] as u64 + a.count, kept[1] as u64 + b.count);
-        if before != after || (a.whole != b.whole && self.found.len() == found) {
+        let ([a, b], [a_rest, b_rest]) = (kept, rest);
+        let (before, after) = (total(a, a_rest), total(b, b_rest));
+        let differs = match (a_rest, b_rest) {
+            (Some(a), Some(b)) => a.whole != b.whole && self.found.len() == found,
+            (None, None) => return,
+            _ => false,
+        };
+        if before != after || differs {
             self.lengths(before, after);
         }
     }

@@ -4,6 +4,7 @@ use afresh_core::sketch::{Size, Sketcher};
 use afresh_core::{Bytes, Cells, CommitId, INLINE_MAX, Inside, Name, Outline, Rest, Rows};
 use afresh_engine::{Engine, GcOptions, Inner, Turn};
 use pollster::block_on;
+use proptest::prelude::*;
 
 use crate::support::*;
 
@@ -126,6 +127,33 @@ fn what_was_left_out_is_not_called_different() {
     };
     assert_eq!(headline(&part(1, 1), &part(2, 2)), "x[1]: 1 → 2");
     assert_eq!(headline(&part(1, 1), &part(1, 2)), "some of 500 parts");
+}
+
+proptest! {
+    /// Whatever was written by others is compared and told without trouble.
+    #[test]
+    fn damaged_outlines_are_refused_or_compared(
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+    ) {
+        let rest = Some(Rest { count: u64::MAX, whole: [1; 8] });
+        let fields = vec![
+            (Name::Key("1".into()), items(&[1, 2, 3])),
+            (Name::Column("\"a\"".into()), rows(&[20, 2], |row| row)),
+            (Name::Part("index".into()), Outline { preview: String::new(), inside: Inside::Items(vec![], rest) }),
+        ];
+        let outline = Outline { preview: "x".into(), inside: Inside::Fields(fields, None) };
+        let mut bytes = outline.encode().unwrap();
+        for (place, flip) in flips {
+            let len = bytes.len();
+            bytes[place.index(len.min(60))] ^= flip;
+        }
+        if let Ok(other) = Outline::decode(&bytes) {
+            for inner in [Inner::of(&outline, &other), Inner::of(&other, &outline)].into_iter().flatten() {
+                prop_assert!(!inner.headline("x").is_empty());
+                prop_assert!(inner.lines("x").len() <= 9);
+            }
+        }
+    }
 }
 
 /// Computes `f(n)` with an outline of its argument.

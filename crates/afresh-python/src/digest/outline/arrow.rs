@@ -25,6 +25,10 @@ impl<'py> Maker<'py> {
         dtype: &str,
     ) -> PyResult<Option<Rows>> {
         let len = column.len()?;
+        // Texts are longer than this, but not all columns are texts.
+        if !self.may_read(len, 16) {
+            return Ok(None);
+        }
         let Some(mut counting) = self.counting(len) else { return Ok(None) };
         if self.pieces(column, &mut counting)?.is_none() {
             return Ok(None);

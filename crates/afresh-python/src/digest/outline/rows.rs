@@ -15,8 +15,6 @@ const EXACT: usize = 256;
 const BLOCK: usize = 4096;
 /// Above this, the interpreter's lock is released.
 const RELEASE: usize = 1 << 16;
-/// Larger than this, an array that is not contiguous is not copied.
-const COPIED: u64 = 1 << 30;
 
 /// What is being learnt of rows that come in order.
 pub(super) enum Counting {
@@ -124,6 +122,13 @@ impl<'py> Maker<'py> {
         Some(Counting::Sketch(Box::new(Sketcher::new(size))))
     }
 
+    /// Whether so many elements of so many bytes may still be read; from then on they count as read.
+    pub(super) fn may_read(&mut self, count: usize, size: usize) -> bool {
+        let left = count.checked_mul(size).and_then(|bytes| self.unread.checked_sub(bytes));
+        self.unread = left.unwrap_or(self.unread);
+        left.is_some()
+    }
+
     /// The elements of a numpy array, unless they are objects or have fields.
     pub(super) fn ndarray(&mut self, value: &Bound<'py, PyAny>) -> PyResult<Option<Rows>> {
         let dtype = value.getattr("dtype")?;
@@ -146,21 +151,19 @@ impl<'py> Maker<'py> {
             cells: Cells::Whole(Default::default()),
         };
         let len = usize::try_from(rows.len()).unwrap_or(usize::MAX);
-        let cells = match self.counting(len).filter(|_| size > 0) {
-            Some(mut counting) => match self.memory(value, kind, rows.len() * size as u64)? {
-                Some(view) => {
-                    counting.read(self.py, view.bytes()?, size, floats);
-                    counting.finish()
-                }
-                None => Cells::Whole(short(&self.digest(value)?)),
-            },
+        let counting = if size > 0 && self.may_read(len, size) { self.counting(len) } else { None };
+        let cells = match counting {
+            Some(mut counting) => {
+                counting.read(self.py, self.memory(value, kind)?.bytes()?, size, floats);
+                counting.finish()
+            }
             None => Cells::Whole(short(&self.digest(value)?)),
         };
         Ok(Some(Rows { cells, ..rows }))
     }
 
     /// The elements in row-major order.
-    fn memory(&self, value: &Bound<'py, PyAny>, kind: char, len: u64) -> PyResult<Option<View>> {
+    fn memory(&self, value: &Bound<'py, PyAny>, kind: char) -> PyResult<View> {
         // Times do not export their memory.
         let value = if matches!(kind, 'M' | 'm') {
             value.call_method1("view", ("i8",))?
@@ -168,13 +171,10 @@ impl<'py> Maker<'py> {
             value.clone()
         };
         if let Ok(view) = View::of(&value) {
-            return Ok(Some(view));
-        }
-        if len > COPIED {
-            return Ok(None);
+            return Ok(view);
         }
         let numpy = self.py.import("numpy")?;
-        View::of(&numpy.getattr("ascontiguousarray")?.call1((value,))?).map(Some)
+        View::of(&numpy.getattr("ascontiguousarray")?.call1((value,))?)
     }
 
     /// A long list, or whatever else holds objects: each counts by its digest.

@@ -21,6 +21,8 @@ const NODES: usize = 512;
 const BYTES: usize = 16 << 10;
 /// How many bytes of sketches and hashes of rows.
 const SKETCHES: usize = 32 << 10;
+/// How many bytes of arrays are read at most. What is beyond is told as a whole.
+const UNREAD: usize = 1 << 30;
 const DEPTH: usize = 8;
 
 const _: () = assert!(DEPTH < OUTLINE_DEPTH);
@@ -32,6 +34,8 @@ pub(super) struct Maker<'py> {
     /// Bytes left for sketches, and among how many columns they are to be divided.
     pub(super) sketches: usize,
     pub(super) siblings: usize,
+    /// Bytes of arrays that may still be read.
+    pub(super) unread: usize,
     nodes: usize,
     bytes: usize,
     digester: Digester,
@@ -47,6 +51,7 @@ impl<'py> Maker<'py> {
             py,
             sketches: SKETCHES,
             siblings: 1,
+            unread: UNREAD,
             nodes: NODES,
             bytes: BYTES,
             digester: Digester::new(),
