@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from afresh._typed import memo
     from afresh.client import Client
     from afresh.codecs import JsonCodec, PickleCodec, SafePickleCodec
+    from afresh.dependencies import Dir, Env, File
     from afresh.models import Commit, Stats
     from afresh.protocols import Executor, Serializer, Store
     from afresh.why import Explanation
@@ -52,8 +53,11 @@ __all__ = [
     "ConflictError",
     "CorruptError",
     "DeniedError",
+    "Dir",
+    "Env",
     "Executor",
     "Explanation",
+    "File",
     "JsonCodec",
     "PickleCodec",
     "ResultRef",
@@ -74,8 +78,11 @@ __all__ = [
 _LATER = {
     "Client": "client",
     "Commit": "models",
+    "Dir": "dependencies",
+    "Env": "dependencies",
     "Executor": "protocols",
     "Explanation": "why",
+    "File": "dependencies",
     "JsonCodec": "codecs",
     "PickleCodec": "codecs",
     "SafePickleCodec": "codecs",

@@ -7,6 +7,7 @@ from typing_extensions import Self, disjoint_base
 
 __all__ = [
     "__version__",
+    "Awaitable",
     "Blob",
     "Call",
     "Engine",
@@ -15,7 +16,9 @@ __all__ = [
     "Source",
     "Ticket",
     "Undigestable",
+    "Validity",
     "combine",
+    "digest_file",
     "digest_value",
     "drain_warnings",
     "main",
@@ -32,10 +35,13 @@ __version__: Final[str]
 _Tags: TypeAlias = Sequence[tuple[str, str | None]]
 # Commit hash, object hash, object length, published.
 _Report: TypeAlias = tuple[str, str | None, int, bool]
+# What the function was seen to read: name, digest, text for a person.
+_Recorded: TypeAlias = Sequence[tuple[str, bytes, str]]
 # Codec, data, out-of-band buffers.
 _Output: TypeAlias = tuple[str, bytes | Blob, list[bytearray | Blob]]
 
 def combine(kind: str, parts: Sequence[bytes]) -> bytes: ...
+def digest_file(path: str) -> tuple[str, bytes]: ...
 def digest_value(value: object) -> tuple[bytes, tuple[str, ...]]: ...
 def drain_warnings() -> list[str]: ...
 def main(args: Sequence[str], show: Callable[[str, bytes], str]) -> int: ...
@@ -101,9 +107,12 @@ class Call:
     @property
     def function(self) -> str: ...
     def begin(self, wait: float | None = None) -> Hit | Ticket | None: ...
+    def earlier(self, commit: str) -> Hit | None: ...
     def explain(self) -> dict[str, Any]: ...
     def forget(self) -> bool: ...
     def lookup(self) -> Hit | None: ...
+    def past(self, commit: str) -> Call: ...
+    def standing(self) -> str | None: ...
     def start(self) -> Ticket: ...
 
 @final
@@ -130,7 +139,15 @@ class Ticket:
     @property
     def held(self) -> bool: ...
     def fail(
-        self, kind: str, message: str, traceback: str, *, took: float, tags: _Tags, inputs: Sequence[str]
+        self,
+        kind: str,
+        message: str,
+        traceback: str,
+        *,
+        took: float,
+        tags: _Tags,
+        inputs: Sequence[str],
+        recorded: _Recorded = ...,
     ) -> _Report: ...
     def finish(
         self,
@@ -141,16 +158,41 @@ class Ticket:
         took: float,
         tags: _Tags,
         inputs: Sequence[str],
+        recorded: _Recorded = ...,
         value_digest: bytes | None = None,
         publish: bool = True,
     ) -> _Report: ...
     def release(self) -> None: ...
-    def unkept(self, reason: str, *, took: float, tags: _Tags, inputs: Sequence[str]) -> _Report: ...
+    def unkept(
+        self, reason: str, *, took: float, tags: _Tags, inputs: Sequence[str], recorded: _Recorded = ...
+    ) -> _Report: ...
+
+@final
+class Awaitable:
+    def __await__(self) -> Self: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+    def close(self) -> None: ...
+    def send(self, value: object) -> Any: ...
+    def throw(self, typ: object, val: object = None, tb: object = None) -> Any: ...
+
+@final
+class Validity:
+    def __new__(
+        cls,
+        watch: Sequence[tuple[dict[str, Any], str, Any]],
+        absent: Sequence[tuple[dict[str, Any], str]],
+        attributes: Sequence[tuple[Any, str, Any]],
+        sizes: Sequence[tuple[dict[str, Any], int]],
+    ) -> Self: ...
+    def holds(self) -> bool: ...
 
 @disjoint_base
 class Memo:
     __dict__: dict[str, Any]
-    def __new__(cls, function: Callable[..., Any], miss: Callable[..., Any]) -> Self: ...
+    def __new__(
+        cls, function: Callable[..., Any], miss: Callable[..., Any], asynchronous: bool = False
+    ) -> Self: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     def __get__(self, instance: object, owner: object = None, /) -> Any: ...
     @property
@@ -161,6 +203,7 @@ class Memo:
         self,
         engine: Engine,
         name: str,
+        key: str,
         digest: bytes,
         record: bytes,
         parameters: tuple[tuple[str, int, bool, Any, bool], ...],

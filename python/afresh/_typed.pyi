@@ -43,6 +43,8 @@ def memo(
     name: str | None = None,
     ignore: tuple[str, ...] | str = (),
     depends_on: tuple[Any, ...] | list[Any] = (),
+    track: tuple[str, ...] | list[str] | str = (),
+    freeze: bool | tuple[str, ...] | list[str] | str = (),
     mapped: bool = False,
     backoff: TTL | None = None,
     cache: bool | None = None,

@@ -48,6 +48,9 @@ class AfreshError(Exception):
 class ConfigError(AfreshError, ValueError):
     """Something was asked for that cannot be: a bad address, option, hash or duration."""
 
+    #: Whether a decorator is to blame, in a way that only a call brings to light: then it comes out of the call.
+    mistake = False
+
 
 class DeniedError(AfreshError):
     """The store refused: permissions, a read-only place, a wrong password or signature."""

@@ -19,11 +19,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
-    from typing import Any
+    from typing import Any, Literal
 
+    from afresh.identity import Identity, Mutable
     from afresh.why import Explanation
 
 MODES = ("code", "name")
+#: From how many bytes on it is worth a word that they are digested on each call.
+HEAVY = 16 << 20
 # Annotations are taken as they are written: to evaluate them may fail, or import half of the world.
 _ANNOTATIONS = "__annotate__" if hasattr(types.FunctionType, "__annotate__") else "__annotations__"
 _NAMES = ("__module__", "__name__", "__qualname__", "__doc__", "__type_params__", _ANNOTATIONS)
@@ -33,7 +36,7 @@ class Memo(_afresh.Memo):
     """A remembered function. Call it like the function itself; the methods say more."""
 
     def __new__(cls, function: Callable[..., Any], **_: Any) -> Memo:
-        return _afresh.Memo.__new__(cls, function, miss.call)
+        return _afresh.Memo.__new__(cls, function, miss.call, issubclass(cls, AsyncMemo))
 
     def __init__(
         self,
@@ -49,12 +52,22 @@ class Memo(_afresh.Memo):
         name: str | None = None,
         ignore: tuple[str, ...] | str = (),
         depends_on: tuple[Any, ...] | list[Any] = (),
+        track: tuple[str, ...] | list[str] | str = (),
+        freeze: bool | tuple[str, ...] | list[str] | str = (),
         mapped: bool = False,
     ) -> None:
         if not callable(function):
             raise ConfigError(f"{type(function).__name__} is not callable", hint="decorate a function")
         if mode not in MODES:
             raise ConfigError(f"mode is {mode!r}", hint="a mode is 'code' or 'name'; or give version='1'")
+        if version is not None and not isinstance(version, str):
+            raise ConfigError(f"version is {version!r}", hint="give a text that you change, such as version='2'")
+        if not isinstance(depends_on, (tuple, list)):
+            raise ConfigError(f"depends_on is {_kind(depends_on)}", hint="give a list, such as [afresh.File('a.csv')]")
+        if isinstance(ignore, str):
+            ignore = (ignore,)
+        if not isinstance(ignore, (tuple, list)) or not all(isinstance(name, str) for name in ignore):
+            raise ConfigError(f"ignore is {ignore!r}", hint="give names of parameters, such as ignore=('verbose',)")
         for attribute in _NAMES:
             if hasattr(function, attribute):
                 self.__dict__[attribute] = getattr(function, attribute)
@@ -62,11 +75,20 @@ class Memo(_afresh.Memo):
         self.codec = make_codec(codec)
         self.executor = executor
         self.mapped = mapped
-        self.ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
+        self.ignore = tuple(ignore)
         self._name = name
         self._version = version
         self._mode = mode
         self._depends_on = tuple(depends_on)
+        self._track = _tracked(track)
+        self._freeze = _names(freeze)
+        if self._track and executor is not None:
+            raise ConfigError(
+                "track and an executor do not go together", hint="what a function reads elsewhere cannot be seen"
+            )
+        # What `_define` finds: with the remembered functions that it calls, and files and variables as they are.
+        self._tracks: tuple[str, ...] = self._track
+        self._declared: tuple[tuple[Any, bytes], ...] = ()
         self._store = stores.check(store, secret)
         self._secret = secret
         signature.parameters(function, self.ignore)
@@ -84,47 +106,88 @@ class Memo(_afresh.Memo):
         store = self._store
         if isinstance(store, _afresh.Engine):
             return store
-        opened = stores.engine(store, self._secret)
+        with miss.unseen():
+            opened = stores.engine(store, self._secret)
         self._store = opened
         return opened
 
     def _define(self) -> None:
         """Gives the Rust side the identity of the function as it is now."""
+        # Sources are read for it, which is nothing that a function around this call would read.
+        with miss.unseen():
+            self._identify()
+
+    def _identify(self) -> None:
         function = self.__wrapped__
         from afresh import identity
+        from afresh.dependencies import look
 
         found = identity.identify(function)
         name = self._name or found.name
         digest = found.digest
         by_code = self._version is None and self._mode == "code"
+        seen, mutable, rows = [found] if by_code else [], [], [_row("mode", self._mode)]
         if self._version is not None:
             digest = _digest("version", self._version)
+            rows = [_row("mode", "version"), _row("version", self._version)]
         elif self._mode == "name":
             digest = _digest("name", "")
         else:
             for note in found.opaque:
                 warn.once(f"{name}: {note}")
-        mutable = [(value, known) for _, value, known in found.mutable] if by_code else []
+            mutable = self._live(found, name)
         if self._depends_on:
-            digest = _digest("depends", (digest, self._depends_on))
-            # Looked at again on each call: a list may grow, a function may be defined anew.
-            mutable += [(value, _afresh.digest_value(value)[0]) for value in self._depends_on]
+            looked = look(self._depends_on)
+            for note in looked.notes:
+                warn.once(f"{name}: {note}")
+            digest = _digest("depends", (digest, looked.digest))
+            # Looked at again on each call: a list may grow, a file may be edited, a function defined anew.
+            seen += looked.found
+            mutable += looked.mutable + [(value, known) for one in looked.found for _, value, known in one.mutable]
+            rows += looked.rows
+            self._declared = looked.outside
+        if self._track:
+            digest = _digest("track", (digest, self._track))
+            rows.append(_row("track", ", ".join(self._track)))
+        kinds = {*self._track, *(kind for one in seen for kind in one.tracks)}
+        self._tracks = tuple(sorted(kinds))
+        self._hash = digest.hex()
+        self._key = found.key if by_code and self._name is None else name
         self._set(
             self._engine(),
             name,
+            self._key,
             digest,
-            found.record,
+            found.write_record(name, digest, rows, aside=not by_code),
             signature.parameters(function, self.ignore),
-            list(found.watch) if by_code else [],
-            list(found.absent) if by_code else [],
-            list(found.attributes) if by_code else [],
-            list(found.sizes) if by_code else [],
+            [watch for one in seen for watch in one.watch],
+            [absent for one in seen for absent in one.absent],
+            [attribute for one in seen for attribute in one.attributes],
+            [size for one in seen for size in one.sizes],
             mutable,
             ttl=self.options.ttl,
             # A subclass, or another codec of that name, decodes for itself.
-            pickle=type(self.codec) is PickleCodec and not (self.options.force or self.options.cache is False),
+            # Whether the answer of a tracked function holds is for Python to say.
+            pickle=type(self.codec) is PickleCodec
+            and not (self.options.force or self.options.cache is False or self._tracks),
             mapped=self.mapped,
         )
+
+    def _live(self, found: Identity, name: str) -> list[tuple[Any, bytes]]:
+        """Data that can change in place and has to be digested on each call: what is not frozen."""
+        if self._freeze is True:
+            # Files and variables say themselves that they may change.
+            return [(value, known) for _, value, known in found.mutable if _is_outside(value)]
+        unknown = [one for one in self._freeze if one not in found.data()]
+        if unknown:
+            known = ", ".join(f"`{one}`" for one in found.data()) or "no data"
+            text = f"freeze names `{unknown[0]}`, which {name} does not refer to"
+            error = ConfigError(text, hint=f"it refers to {known}")
+            error.mistake = True
+            raise error
+        live = [mutable for mutable in found.mutable if mutable[0] not in self._freeze]
+        _weigh(live, name)
+        return [(value, known) for _, value, known in live]
 
     def with_options(self, **options: Any) -> Memo:
         """The same function with other options for some calls, such as ``f.with_options(force=True)(x)``."""
@@ -141,6 +204,8 @@ class Memo(_afresh.Memo):
             "name": self._name,
             "ignore": self.ignore,
             "depends_on": self._depends_on,
+            "track": self._track,
+            "freeze": self._freeze,
             "mapped": self.mapped,
         }
         return type(self)(self.__wrapped__, **{**settings, **changes})
@@ -188,7 +253,13 @@ class Memo(_afresh.Memo):
 
     def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _afresh.Hit | None:
         call = self._keyed(args, kwargs)
-        return None if call is None else call.lookup()
+        if call is None:
+            return None
+        if not self._tracks:
+            return call.lookup()
+        from afresh.track import answer
+
+        return answer(self, call)[0]
 
     def refresh(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the call whatever is stored, keeps and returns the new value."""
@@ -201,7 +272,17 @@ class Memo(_afresh.Memo):
 
     def clear(self) -> int:
         """Takes back every answer of the function; the history stays. How many there were."""
-        return self._engine().invalidate(function=self.name)
+        engine = self._engine()
+        return sum(engine.invalidate(function=name) for name in self._names(engine))
+
+    def _names(self, engine: _afresh.Engine) -> set[str]:
+        """Its name, and those under which the same code was run elsewhere: in a cell, in another module."""
+        names = {self.name}
+        if self._name is None and self._version is None and self._mode == "code":
+            self._define()
+            rows = engine.log(function=self._key)
+            names.update(row["function"] for row in rows if row["function_hash"] == self._hash)
+        return names
 
     def put(self, value: Any, *args: Any, **kwargs: Any) -> None:
         """Keeps ``value`` as the answer for the call, as if it had been computed."""
@@ -234,8 +315,10 @@ class AsyncMemo(Memo):
         if hasattr(inspect, "_is_coroutine_mark"):
             self._is_coroutine_marker = inspect._is_coroutine_mark
 
-    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        call, problem = self._call(args, kwargs)
+    async def _miss(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], call: _afresh.Call | None, problem: str | None
+    ) -> Any:
+        """What a call does that the Rust side could not answer."""
         options = self.options
         if call is None:
             if problem is not None:
@@ -243,7 +326,7 @@ class AsyncMemo(Memo):
             return await self._run(args, kwargs, None, options)
         ticket: _afresh.Ticket | None = None
         try:
-            found = await self._begin(call, options)
+            found = await self._begin(call, problem, options)
             if isinstance(found, miss.Outcome):
                 return found.value
             ticket = found
@@ -256,16 +339,30 @@ class AsyncMemo(Memo):
         with miss.running(call):
             return await self._run(args, kwargs, ticket, options)
 
-    async def _begin(self, call: _afresh.Call, options: Options) -> miss.Outcome | _afresh.Ticket:
+    async def _begin(
+        self, call: _afresh.Call, problem: str | None, options: Options
+    ) -> miss.Outcome | _afresh.Ticket:
+        if problem is not None:
+            warn.once(f"{self.name} is computed again: {problem}")
+            return call.start()
         if options.force or options.cache is False or miss.is_running(call):
             return call.start()
-        begun = call.begin(0)
-        if begun is None:
-            begun = await _elsewhere(lambda: call.begin(options.wait))
-        if begun is None:
-            warn.once(f"{self.name}: the running computation took longer than {options.wait} s; computing here too")
-            return call.start()
-        return begun if type(begun) is _afresh.Ticket else miss.taken(self, call, begun, True)
+        for _ in range(miss.ROUNDS):
+            hit, ready = miss.held(self, call)
+            if hit is not None:
+                return miss.taken(self, call, hit, True)
+            begun = ready.begin(0)
+            if begun is None:
+                begun = await _elsewhere(ready.begin, options.wait)
+            if begun is None:
+                warn.once(f"{self.name}: the running computation took longer than {options.wait} s; computing here too")
+                break
+            if type(begun) is _afresh.Ticket:
+                return begun
+            # Of a tracked function somebody has answered meanwhile: whether that holds here is looked at again.
+            if not self._tracks:
+                return miss.taken(self, call, begun, True)
+        return call.start()
 
     async def _run(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], ticket: _afresh.Ticket | None, options: Options
@@ -275,27 +372,34 @@ class AsyncMemo(Memo):
 
         sources = miss.inputs(args, kwargs)
         args, kwargs = miss.load_refs(args, kwargs)
+        watch = miss.Watch(self)
         started = time.perf_counter()
         left, pause = options.retries or 0, 0.1 if options.backoff is None else options.backoff
-        while True:
-            try:
-                coroutine = self.__wrapped__(*args, **kwargs)
-                value = await asyncio.wait_for(coroutine, options.timeout)
-                break
-            except Exception as error:
-                if left == 0:
-                    miss.failed(self, ticket, error, time.perf_counter() - started, options, sources)
-                    raise
-                left -= 1
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 30.0)
-            except BaseException:
-                if ticket is not None:
-                    ticket.release()
-                raise
+        try:
+            while True:
+                try:
+                    coroutine = self.__wrapped__(*args, **kwargs)
+                    value = await asyncio.wait_for(coroutine, options.timeout)
+                    break
+                except Exception:
+                    if left == 0:
+                        raise
+                    left -= 1
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, 30.0)
+        except Exception as error:
+            watch.end()
+            miss.failed(self, ticket, error, time.perf_counter() - started, options, sources, watch)
+            raise
+        except BaseException:
+            watch.end()
+            if ticket is not None:
+                ticket.release()
+            raise
+        watch.end()
         if ticket is None or not ticket.held:
             return value
-        return miss.keep(self, value, ticket, time.perf_counter() - started, options, sources).value
+        return miss.keep(self, value, ticket, time.perf_counter() - started, options, sources, watch).value
 
     def submit(self, *args: Any, **kwargs: Any) -> ResultRef:
         """Coroutine functions are awaited, not submitted."""
@@ -306,7 +410,7 @@ class AsyncMemo(Memo):
         return self.with_options(force=True)(*args, **kwargs)
 
 
-async def _elsewhere(wait: Callable[[], Any]) -> Any:
+async def _elsewhere(wait: Callable[..., Any], *args: Any) -> Any:
     """Waits in a thread of its own: in a shared pool the waiting could keep out those who are waited for."""
     import asyncio
     import threading
@@ -326,7 +430,7 @@ async def _elsewhere(wait: Callable[[], Any]) -> Any:
     def body() -> None:
         result, error = None, None
         try:
-            result = wait()
+            result = wait(*args)
         except BaseException as raised:  # noqa: BLE001 - handed to the waiting task
             error = raised
         try:
@@ -431,6 +535,8 @@ def memo(
     name: str | None = None,
     ignore: tuple[str, ...] | str = (),
     depends_on: tuple[Any, ...] | list[Any] = (),
+    track: tuple[str, ...] | list[str] | str = (),
+    freeze: bool | tuple[str, ...] | list[str] | str = (),
     mapped: bool = False,
     **options: Any,
 ) -> Any:
@@ -451,7 +557,14 @@ def memo(
     ignore
         Names of parameters that do not matter for the result.
     depends_on
-        Further functions or values that do.
+        What else does: functions, classes, modules, values, and what ``afresh.File``, ``afresh.Dir`` and
+        ``afresh.Env`` stand for. Looked at again on each call.
+    track
+        ``"files"``, ``"env"`` or both: what the function reads while it runs is recorded, and an answer is used
+        only while all of that is as it was.
+    freeze
+        Names of data that the function refers to and that never changes in place, or True for all of it: it is
+        not digested again on each call. That a name leads to another object is still seen.
     retries, backoff, timeout
         How often a failing call is tried again, how long to pause before the first time, and how long one
         attempt may take.
@@ -492,11 +605,68 @@ def memo(
         "name": name,
         "ignore": ignore,
         "depends_on": depends_on,
+        "track": track,
+        "freeze": freeze,
         "mapped": mapped,
     }
     if function is None:
         return lambda function: make(function, **settings)
     return make(function, **settings)
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
+
+
+def _tracked(track: Any) -> tuple[str, ...]:
+    if track == ():
+        return ()
+    from afresh.track import check
+
+    return check(track)
+
+
+def _names(freeze: Any) -> tuple[str, ...] | Literal[True]:
+    """What is frozen: names, or True for all."""
+    if freeze is True:
+        return True
+    names = (freeze,) if isinstance(freeze, str) else freeze or ()
+    if not isinstance(names, (tuple, list)) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"freeze is {freeze!r}", hint="give names of data, such as freeze=('TABLE',), or True")
+    return tuple(names)
+
+
+def _is_outside(value: Any) -> bool:
+    from afresh.dependencies import Dependency
+    from afresh.identity import inside
+
+    return isinstance(inside(value), Dependency)
+
+
+def _weigh(live: list[Mutable], name: str) -> None:
+    """Says so, once, where looking at data on each call is what a call costs."""
+    from afresh.dependencies import weight
+    from afresh.identity import inside
+
+    weights = [(weight(inside(value)), label, value) for label, value, _ in live]
+    total = sum(size for size, *_ in weights)
+    if total <= HEAVY:
+        return
+    import time
+
+    size, label, value = max(weights, key=lambda one: one[0])
+    started = time.perf_counter()
+    _afresh.digest_value(value)
+    took = time.perf_counter() - started
+    warn.once(
+        f"{name}: `{label}` ({size >> 20} MB) is read in full on each call to see whether it changed, which takes "
+        f"about {took * 1000:.0f} ms; if it never changes in place, say freeze=({label!r},)"
+    )
+
+
+def _row(label: str, text: str) -> dict[str, Any]:
+    """A row of the function's record."""
+    return {"label": label, "kind": label, "digest": _digest(label, text).hex(), "preview": repr(text), "uses": []}
 
 
 def _digest(kind: str, value: Any) -> bytes:

@@ -19,12 +19,32 @@ if TYPE_CHECKING:
 
     from afresh.memo import Memo
     from afresh.options import Options
+    from afresh.recorder import Recorder
 
 #: A result larger than this is not digested as a value: its bytes stand for it where it is chained.
 DIGEST_LIMIT = 64 << 20
 
+#: How often somebody else may answer in between, for a tracked function, before the call just runs.
+ROUNDS = 8
+
 #: The calls that are running here: one that comes back to itself must not wait for itself.
 _running: ContextVar[tuple[str, ...]] = ContextVar("afresh_running", default=())
+
+
+#: Who notes what is read here: the recorder of the innermost tracked function that runs.
+recorder: ContextVar[Recorder | None] = ContextVar("afresh_recorder", default=None)
+
+
+class unseen:  # noqa: N801 - used as a function
+    """What is read within the block is read by afresh, not by the function that runs."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = recorder.set(None)
+
+    def __exit__(self, *_: object) -> None:
+        recorder.reset(self._token)
 
 
 class Outcome:
@@ -117,7 +137,7 @@ def prepare(
 class Run:
     """A call that is to be made. Whoever holds it calls the function and says what came of it, once."""
 
-    __slots__ = ("_mark", "_memo", "_options", "_sources", "_started", "_ticket", "args", "kwargs")
+    __slots__ = ("_mark", "_memo", "_options", "_sources", "_started", "_ticket", "_watch", "args", "kwargs")
 
     def __init__(
         self,
@@ -136,6 +156,7 @@ class Run:
         self._mark = running(call) if call is not None else None
         if self._mark is not None:
             self._mark.__enter__()
+        self._watch = Watch(memo)
         self._started = time.perf_counter()
         try:
             self.args, self.kwargs = load_refs(args, kwargs)
@@ -158,20 +179,62 @@ class Run:
         took = time.perf_counter() - self._started
         if self._mark is not None:
             self._mark.__exit__()
+        self._watch.end()
         # A child that was forked by the function comes back here too; the run is its parent's.
         if self._ticket is None or not self._ticket.held:
             return Outcome(value)
-        return keep(self._memo, value, self._ticket, took, self._options, self._sources)
+        return keep(self._memo, value, self._ticket, took, self._options, self._sources, self._watch)
 
     def failed(self, error: BaseException) -> None:
         """It raised. What is not an ``Exception`` (Ctrl-C) is not a result of the function: nothing is recorded."""
         took = time.perf_counter() - self._started
         if self._mark is not None:
             self._mark.__exit__()
+        self._watch.end()
         if isinstance(error, Exception):
-            failed(self._memo, self._ticket, error, took, self._options, self._sources)
+            failed(self._memo, self._ticket, error, took, self._options, self._sources, self._watch)
         elif self._ticket is not None:
             self._ticket.release()
+
+
+class Watch:
+    """What a run reads and what it was told to depend on: whether its value answers for what is there now."""
+
+    __slots__ = ("_declared", "_memo", "_recorder")
+
+    def __init__(self, memo: Memo) -> None:
+        self._memo = memo
+        self._declared = memo._declared
+        self._recorder: Recorder | None = None
+        if memo._tracks:
+            from afresh.recorder import Recorder
+
+            self._recorder = Recorder(memo._track, memo.__wrapped__)
+            self._recorder.__enter__()
+            if memo.executor is not None:
+                self._recorder.incomplete = "it runs in an executor, where what it reads cannot be seen"
+
+    def end(self) -> None:
+        """The function has ended."""
+        if self._recorder is not None:
+            self._recorder.__exit__()
+
+    @property
+    def recorded(self) -> list[tuple[str, bytes, str]]:
+        """What it was seen to read."""
+        return [] if self._recorder is None else self._recorder.recorded
+
+    @property
+    def incomplete(self) -> str | None:
+        """Why it cannot be known when the value is out of date."""
+        return None if self._recorder is None else self._recorder.incomplete
+
+    def disturbed(self) -> str | None:
+        """What changed while the function ran, so that nobody knows which of both it has seen."""
+        for dependency, digest in self._declared:
+            if _afresh.digest_value(dependency)[0] != digest:
+                return repr(dependency)
+        return None if self._recorder is None else self._recorder.disturbed()
 
 
 class running:  # noqa: N801 - used as a function
@@ -204,11 +267,30 @@ def begin(
         return call.start()
     if options.force or options.cache is False or is_running(call):
         return call.start()
-    begun = call.begin(options.wait)
-    if begun is None:
-        warn.once(f"{memo.name}: the running computation took longer than {options.wait} s; computing here too")
-        return call.start()
-    return begun if type(begun) is _afresh.Ticket else taken(memo, call, begun, load)
+    for _ in range(ROUNDS):
+        hit, ready = held(memo, call)
+        if hit is not None:
+            return taken(memo, call, hit, load)
+        begun = ready.begin(options.wait)
+        if begun is None:
+            warn.once(f"{memo.name}: the running computation took longer than {options.wait} s; computing here too")
+            break
+        if type(begun) is _afresh.Ticket:
+            return begun
+        # Of a tracked function somebody has answered meanwhile: whether that holds here is looked at again.
+        if not memo._tracks:
+            return taken(memo, call, begun, load)
+    return call.start()
+
+
+def held(memo: Memo, call: _afresh.Call) -> tuple[_afresh.Hit | None, _afresh.Call]:
+    """Of a tracked function: an answer that holds, or the call to begin, which knows what does not."""
+    if not memo._tracks:
+        return None, call
+    from afresh import track
+
+    hit, stale = track.answer(memo, call)
+    return hit, call if stale is None else call.past(stale)
 
 
 def taken(memo: Memo, call: _afresh.Call, hit: _afresh.Hit, load: bool) -> Outcome | _afresh.Ticket:
@@ -266,6 +348,7 @@ def failed(
     took: float,
     options: Options,
     sources: list[str],
+    watch: Watch,
 ) -> None:
     """Records a failure, and with the exception the failed commit's hash: empty where it could not be recorded."""
     # Set also where it is there: the same exception may have come through an inner call.
@@ -278,7 +361,13 @@ def failed(
         text = _plain("".join(traceback.format_exception(type(error), error, error.__traceback__)))
         message = _plain(_message(error))
         report = ticket.fail(
-            type(error).__name__, message, text, took=took, tags=options.tags, inputs=sources
+            type(error).__name__,
+            message,
+            text,
+            took=took,
+            tags=options.tags,
+            inputs=sources,
+            recorded=watch.recorded,
         )
         error.__dict__["__afresh_commit__"] = report[0]
     except Exception as problem:
@@ -305,13 +394,25 @@ def keep(
     took: float,
     options: Options,
     sources: list[str],
+    watch: Watch | None = None,
 ) -> Outcome:
-    """Stores a value; it is the caller's whether or not that works."""
+    """Stores a value; it is the caller's whether or not that works. What `watch` says is beside it."""
     try:
+        recorded = [] if watch is None else watch.recorded
         reason, data, buffers = encode(memo, value, options)
+        if watch is not None and watch.incomplete is not None:
+            reason = reason or watch.incomplete
+            warn.once(f"{memo.name}: {watch.incomplete}; the result is returned and will be computed again")
         if reason is not None:
-            commit, *_ = ticket.unkept(_plain(reason), took=took, tags=options.tags, inputs=sources)
+            commit, *_ = ticket.unkept(
+                _plain(reason), took=took, tags=options.tags, inputs=sources, recorded=recorded
+            )
             return Outcome(value, commit_hash=commit)
+        publish = options.cache is not False
+        disturbed = watch.disturbed() if watch is not None else None
+        if disturbed is not None:
+            publish = False
+            warn.once(f"{memo.name}: {disturbed} changed while it ran; the result will be computed again")
         digest = value_digest(memo, value, data, buffers)
         commit, hash, size, _ = ticket.finish(
             memo.codec.name,
@@ -320,8 +421,9 @@ def keep(
             took=took,
             tags=options.tags,
             inputs=sources,
+            recorded=recorded,
             value_digest=digest,
-            publish=options.cache is not False,
+            publish=publish,
         )
         return Outcome(value, commit_hash=commit, hash=hash or "", size=size, value_digest=digest)
     except Exception as error:

@@ -52,10 +52,13 @@ def explain(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Explan
     else:
         found = call.explain()
         warn.emit()
+        if memo._tracks and found["kind"] == "hit":
+            _look_again(memo, call, found)
         kind = found["kind"]
         record = found.get("record")
         commit = None if record is None else models.commit(record)
         lines = _LINES[kind](found, commit)
+        kind = "miss" if kind == "outdated" else kind
         if memo.options.force or memo.options.cache is False:
             setting = "force=True" if memo.options.force else "cache=False"
             notes.append(f"{setting}: the function runs whatever is stored")
@@ -75,6 +78,34 @@ def _notes(memo: Memo) -> list[str]:
         else:
             warn.once(text)
     return notes
+
+
+def _look_again(memo: Memo, call: _afresh.Call, found: dict[str, Any]) -> None:
+    """Of a tracked function: whether what it read is as it was, or was when an earlier answer was made."""
+    from afresh import readings, track
+
+    record, _ = track.find(memo, call)
+    if record is None:
+        found["kind"] = "outdated"
+        found["changed"] = readings.changed(found["record"]) if "record" in found else []
+    elif record["hash"] != found["commit"]:
+        created = record["started"] + record["took_us"] // 1000
+        found.update(commit=record["hash"], record=record, created=created, took_us=record["took_us"])
+
+
+def _outdated(found: dict[str, Any], commit: models.Commit | None) -> list[str]:
+    from afresh import readings
+
+    # That something in the environment differs says less than which variable.
+    first, *more = sorted(found["changed"], key=lambda name: name == readings.ALL) or [""]
+    kind, _, name = first.partition(":")
+    what = "what it read" if first in ("", readings.ALL) else f"{_READ.get(kind, kind)} `{name}`"
+    rest = f", and {len(more)} more" if more else ""
+    return [f"miss: same arguments; {what} changed{rest}", f"  {_origin(found, commit)}"]
+
+
+#: What is called how that a function was seen to read.
+_READ = {"file": "file", "dir": "folder", "env": "environment variable"}
 
 
 def _hit(found: dict[str, Any], commit: models.Commit | None) -> list[str]:
@@ -112,7 +143,7 @@ def _miss(found: dict[str, Any], commit: models.Commit | None) -> list[str]:
     return [f"miss: {'; '.join(parts)}", near, *(f"    {line}" for line in inside), *diff]
 
 
-_LINES = {"hit": _hit, "expired": _expired, "unusable": _unusable, "miss": _miss}
+_LINES = {"hit": _hit, "outdated": _outdated, "expired": _expired, "unusable": _unusable, "miss": _miss}
 
 
 def _in_vain(commit: models.Commit) -> str:
@@ -128,14 +159,19 @@ def _changed(before: str, after: str, known: Any) -> str:
     """``helper `etl.clean` changed (etl.py:41)``, and how many more things."""
     if not known:
         return "the function changed; what it was is no longer on record"
-    found = changes(before, after)
+    # What is on record beside the identity may differ and is not why.
+    found = [change for change in changes(before, after) if not any(part and part.get("aside") for part in change[1:])]
     if not found:
         return "the function has another version, mode or dependencies"
+    # What was changed by hand says more than what it made of the code.
+    found.sort(key=lambda change: change[0] not in ("mode", "version"))
     label, old, new = found[0]
     part = new or old or {}
     role, _, name = label.partition(" ")
     text = f"{role} `{name}`" if name else f"`{role}`"
     text += " changed" if old and new else " is new" if new else " is gone"
+    if old and new and " " not in label and old.get("preview") and new.get("preview"):
+        text = f"{label}: {_short(old['preview'])} → {_short(new['preview'])}"
     if part.get("file"):
         import os
 

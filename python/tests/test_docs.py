@@ -1,7 +1,7 @@
 """What the documentation says is what happens: its snippets run, its links lead somewhere, its example works, and its
 formats can be read.
 
-In `README.md` and `docs/guide/*.md`, read from top to bottom in an empty folder:
+In `README.md`, `docs/guide/*.md` and `docs/concepts/*.md`, read from top to bottom in an empty folder:
 
 - a block ```` ```python ```` runs, all blocks of a file in one namespace. A line that ends in `# -> text` must give
   that text (what it prints, or the `repr` of its value; `...` stands for anything); `>>>` works as in doctest;
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "python"
-GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+GUIDES = [ROOT / "README.md", *sorted(ROOT.glob("docs/guide/*.md")), *sorted(ROOT.glob("docs/concepts/*.md"))]
 SKIPPED = {"target", "node_modules", "venv", "dist", "build"}
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

@@ -129,7 +129,7 @@ def test_another_version_is_told(store):
 
     afresh.memo(store=store, version="1")(double)(1)
     found = afresh.memo(store=store, version="2")(double).why(1)
-    assert str(found).startswith("miss: same arguments; the function has another version, mode or dependencies")
+    assert str(found).startswith("miss: same arguments; version: '1' → '2'")
 
 
 def test_what_expired_says_since_when(store):

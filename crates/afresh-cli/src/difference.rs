@@ -26,8 +26,11 @@ pub(crate) struct ComponentChange {
     pub(crate) change: &'static str,
     /// How the source changed, as a unified diff; null where there is no source.
     diff: Option<String>,
-    a: Option<String>,
-    b: Option<String>,
+    pub(crate) a: Option<String>,
+    pub(crate) b: Option<String>,
+    /// Whether it is no reason for anything.
+    #[serde(skip)]
+    pub(crate) aside: bool,
 }
 
 #[derive(Serialize)]
@@ -120,6 +123,7 @@ fn component(a: Option<&Component>, b: Option<&Component>) -> ComponentChange {
         diff: diff.filter(|diff| !diff.is_empty()),
         a: preview(a),
         b: preview(b),
+        aside: [a, b].into_iter().flatten().any(|side| side.aside),
     }
 }
 

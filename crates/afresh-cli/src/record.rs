@@ -16,6 +16,8 @@ pub(crate) struct Component {
     pub(crate) line: Option<u64>,
     pub(crate) source: Option<String>,
     pub(crate) preview: Option<String>,
+    /// Whether it has no part in the function's digest and is there for people to look at.
+    pub(crate) aside: bool,
 }
 
 impl Component {
@@ -51,6 +53,7 @@ fn component(value: &Value) -> Component {
         line: value.get("line").and_then(Value::as_u64),
         source: text("source"),
         preview: text("preview"),
+        aside: value.get("aside").and_then(Value::as_bool).unwrap_or_default(),
     }
 }
 

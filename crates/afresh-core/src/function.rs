@@ -40,6 +40,12 @@ pub struct Argument {
 }
 
 impl Argument {
+    /// Whether this is no parameter's value but what the execution was seen to read, such as `file:data.csv`: on
+    /// record, and no part of the fingerprint. No parameter's name has a colon in it.
+    pub fn is_recorded(&self) -> bool {
+        self.name.contains(':')
+    }
+
     /// The fingerprint of calling `function` with `arguments`.
     pub fn fingerprint(function: &FunctionId, name: &str, arguments: &[Self]) -> Fingerprint {
         fp1::fingerprint(name, function, arguments.iter().map(|a| (a.name.as_str(), &a.digest)))

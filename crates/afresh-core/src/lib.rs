@@ -22,6 +22,7 @@ mod entry;
 mod error;
 pub mod fp1;
 mod function;
+mod generation;
 mod head;
 mod id;
 mod key;
@@ -41,6 +42,7 @@ pub use commit::{
 pub use entry::{Entry, Labels, NewEntry, Value, Version};
 pub use error::{Error, Kind, Result, Retry};
 pub use function::{Argument, Function};
+pub use generation::{Changing, Generation, Stamp, Words};
 pub use head::{HEAD_FORMAT, Head};
 pub use id::{CommitId, Fingerprint, FunctionId, ObjectId, ParseIdError};
 pub use key::{Key, MAX_KEY, Space};

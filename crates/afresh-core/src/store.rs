@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{Applied, Batch, Blob, Entry, Key, ObjectId, Page, Result, Scan, Space};
+use crate::{Applied, Batch, Blob, Entry, Generation, Key, ObjectId, Page, Result, Scan, Space};
 
 /// What a store can do. An absent ability is made up for by the engine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,6 +130,13 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// What the store holds. Quick, at the price of being rough.
     async fn usage(&self) -> Result<Usage>;
+
+    /// Counters by which answers kept in front of the store are known to be still right: shared by all who use
+    /// the store at the same time. A store that has none must be asked each time. The engine counts; the store
+    /// only has the memory.
+    fn generation(&self) -> Option<Generation> {
+        None
+    }
 
     /// Closes connections and waits for running operations, so that the process may be forked. Operations
     /// that begin meanwhile wait for [`resume`](Self::resume). Does nothing by default.

@@ -32,11 +32,16 @@ struct State {
 
 impl Access {
     pub(crate) fn hit(&self, fingerprint: &Fingerprint, took_us: u64) {
+        self.hits(fingerprint, 1, took_us);
+    }
+
+    pub(crate) fn hits(&self, fingerprint: &Fingerprint, times: u32, took_us: u64) {
         let now = Instant::now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.used.insert(*fingerprint, now);
-        state.hits += 1;
-        state.saved_us = state.saved_us.saturating_add(i64::try_from(took_us).unwrap_or(i64::MAX));
+        state.hits += i64::from(times);
+        let saved = took_us.saturating_mul(u64::from(times));
+        state.saved_us = state.saved_us.saturating_add(i64::try_from(saved).unwrap_or(i64::MAX));
         state.since.get_or_insert(now);
     }
 

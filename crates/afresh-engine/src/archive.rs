@@ -189,7 +189,7 @@ impl Engine {
         if commit.status() == Status::Failed {
             ops.push(Op::Add { key: Key::count(FAILED), by: 1, ttl: None });
         }
-        match self.store().apply(Batch { objects: Vec::new(), ops }).await? {
+        match self.apply(Batch { objects: Vec::new(), ops }).await? {
             Applied::All(_) => report.imported += 1,
             // The results that were read before it may be gone.
             Applied::Refused { index: 0, .. } => {
@@ -221,7 +221,7 @@ impl Engine {
         let entry = NewEntry { object: commit.stored_output(), ..NewEntry::record(head.encode()?) };
         let when = expect(here.map(|entry| entry.version));
         let ops = vec![Op::Put { key, entry, when }];
-        if let Applied::All(_) = self.store().apply(Batch { objects: Vec::new(), ops }).await? {
+        if let Applied::All(_) = self.apply(Batch { objects: Vec::new(), ops }).await? {
             report.heads += 1;
         }
         Ok(())

@@ -14,7 +14,7 @@ use crate::flight::{Flight, Joined};
 use crate::hostlock::HostLock;
 use crate::policy::{Policy, Verdict, judge};
 use crate::sign::Claim;
-use crate::ticket::Ticket;
+use crate::ticket::{Ticket, head};
 
 /// The counter whose version changes whenever answers are taken back.
 pub(crate) const EPOCH: &str = "epoch";
@@ -81,6 +81,49 @@ impl Engine {
     pub async fn lookup(&self, fingerprint: &Fingerprint, policy: &Policy) -> Result<Option<Hit>> {
         let head = self.entry(&Key::head(fingerprint)).await?;
         Ok(self.see(fingerprint, policy, head).await?.hit)
+    }
+
+    /// Which execution's answer is the fresh one. Reads no output and counts no hit.
+    ///
+    /// # Errors
+    /// Whatever keeps the store from answering.
+    pub async fn standing(
+        &self,
+        fingerprint: &Fingerprint,
+        policy: &Policy,
+    ) -> Result<Option<CommitId>> {
+        let entry = self.entry(&Key::head(fingerprint)).await?;
+        let head = entry.as_ref().and_then(|entry| Head::decode(entry.record()?).ok());
+        Ok(head
+            .filter(|head| judge(Some(head), policy, self.now()) == Verdict::Fresh)
+            .map(|head| head.commit))
+    }
+
+    /// The output of an earlier execution of this call as an answer, if it is fresh. It is for the caller to know
+    /// that it was not taken back: that it is an ancestor of the answer that stands.
+    ///
+    /// # Errors
+    /// Whatever keeps the store from answering. What is damaged or signed by another is not an answer.
+    pub async fn earlier(
+        &self,
+        fingerprint: &Fingerprint,
+        policy: &Policy,
+        id: &CommitId,
+    ) -> Result<Option<Hit>> {
+        let Some(commit) = self.show(id).await? else { return Ok(None) };
+        let Some(head) = head(&commit, *id) else { return Ok(None) };
+        let fresh = judge(Some(&head), policy, self.now()) == Verdict::Fresh;
+        if !fresh || commit.fingerprint != *fingerprint {
+            return Ok(None);
+        }
+        match self.output(&commit).await {
+            Ok(Some(bytes)) => {
+                self.inner.access.hit(fingerprint, head.took_us);
+                Ok(Some(Hit { object: head.object, head, bytes }))
+            }
+            Err(error) if error.kind() != Kind::Denied => Err(error),
+            _ => Ok(None),
+        }
     }
 
     /// Begins a call.
@@ -256,7 +299,7 @@ impl Engine {
     /// Takes back an answer that leads nowhere, so that nobody stumbles over it again. Whether it is gone.
     async fn withdraw(&self, fingerprint: &Fingerprint, version: Version) -> bool {
         let delete = Op::Delete { key: Key::head(fingerprint), when: When::Is(version) };
-        let applied = self.store().apply(Batch { objects: Vec::new(), ops: vec![delete] }).await;
+        let applied = self.apply(Batch { objects: Vec::new(), ops: vec![delete] }).await;
         matches!(applied, Ok(Applied::All(_)))
     }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use afresh_core::{Store, Timestamp, Who};
+use afresh_core::{Applied, Batch, Fingerprint, Generation, Result, Store, Timestamp, Who};
 
 use crate::access::Access;
 use crate::flight::Flights;
@@ -52,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) flights: Arc<Flights>,
     pub(crate) locks: Option<HostLocks>,
     pub(crate) access: Access,
+    pub(crate) generation: Option<Generation>,
     pub(crate) records: Records,
 }
 
@@ -59,6 +60,7 @@ impl Engine {
     /// An engine over `store`.
     pub fn new(store: Arc<dyn Store>, options: Options) -> Self {
         let clock = options.clock.unwrap_or_else(|| Arc::new(system_time));
+        let generation = store.generation();
         let locks = store.info().lock_dir.as_ref().map(|dir| HostLocks::new(dir));
         Self {
             inner: Arc::new(Inner {
@@ -69,6 +71,7 @@ impl Engine {
                 flights: Arc::default(),
                 locks,
                 access: Access::default(),
+                generation,
                 records: Records::default(),
             }),
         }
@@ -84,14 +87,33 @@ impl Engine {
         (self.inner.clock)()
     }
 
+    /// The counters by which answers kept in front of the store are known to be still right; see
+    /// [`Store::generation`].
+    pub fn generation(&self) -> Option<&Generation> {
+        self.inner.generation.as_ref()
+    }
+
+    /// Counts uses of an answer that was kept in front of the store and cost `took_us` to compute.
+    pub fn used(&self, fingerprint: &Fingerprint, times: u32, took_us: u64) {
+        self.inner.access.hits(fingerprint, times, took_us);
+    }
+
+    /// Every change goes through here: those who keep answers in front of the store learn of it.
+    pub(crate) async fn apply(&self, batch: Batch) -> Result<Applied> {
+        let changing = self.inner.generation.as_ref().and_then(|counters| counters.change(&batch));
+        let applied = self.store().apply(batch).await;
+        drop(changing);
+        applied
+    }
+
     /// Writes down what is only in memory: which entries were used, and how many hits there were.
     ///
     /// # Errors
     /// Whatever the store says; nothing but these rough figures is lost then.
-    pub async fn flush(&self) -> afresh_core::Result<()> {
+    pub async fn flush(&self) -> Result<()> {
         let ops = self.inner.access.drain();
         if !ops.is_empty() {
-            self.store().apply(afresh_core::Batch { objects: Vec::new(), ops }).await?;
+            self.apply(Batch { objects: Vec::new(), ops }).await?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use afresh_core::{
     Order, Outcome, Result, Scan, Space,
 };
 
-use crate::diff::{Difference, arguments};
+use crate::diff::{ArgumentChange, Difference, arguments};
 use crate::engine::Engine;
 use crate::log::commits;
 use crate::policy::{Policy, Verdict, judge};
@@ -106,6 +106,8 @@ pub enum Again {
     Unkept,
     /// Its answer was too old.
     Expired,
+    /// What it had been seen to read has changed; the difference is among the arguments.
+    Read,
     /// Its answer was fresh: the execution was forced, or the answer could not be read.
     Forced,
     /// Its answer had been taken back, or forgotten.
@@ -135,7 +137,7 @@ impl Sought<'_> {
     /// yesterday wants to hear of the edit, not of another call.
     fn distance(&self, commit: &Commit) -> (usize, bool) {
         let edited = commit.function_id != *self.id;
-        (usize::from(edited) + arguments(&commit.arguments, self.arguments).len(), !edited)
+        (usize::from(edited) + bound(&commit.arguments, self.arguments).len(), !edited)
     }
 }
 
@@ -172,7 +174,7 @@ impl Engine {
             name_changed: false,
             function_changed,
             records,
-            arguments: arguments(&commit.arguments, &asked.arguments),
+            arguments: bound(&commit.arguments, &asked.arguments),
             output_changed: None,
         };
         let nearest = Some(Box::new(Nearest { id, commit, difference }));
@@ -323,6 +325,14 @@ impl Engine {
     }
 }
 
+/// The bound arguments that differ. What a call will read is not known before it runs.
+fn bound(a: &[Argument], b: &[Argument]) -> Vec<ArgumentChange> {
+    let bound = |list: &[Argument]| -> Vec<Argument> {
+        list.iter().filter(|argument| !argument.is_recorded()).cloned().collect()
+    };
+    arguments(&bound(a), &bound(b))
+}
+
 /// Why `before` was not enough for `commit`, of the same call; `answered` if it was the answer at that moment.
 fn again(before: &Commit, commit: &Commit, answered: bool) -> Again {
     let ttl = commit.ttl_ms.or(before.ttl_ms).map(Duration::from_millis);
@@ -330,6 +340,7 @@ fn again(before: &Commit, commit: &Commit, answered: bool) -> Again {
         Outcome::Failed(_) => Again::Failed,
         Outcome::Completed(Kept::No { .. }) => Again::Unkept,
         _ if ttl.is_some_and(|ttl| commit.started.since(before.created()) >= ttl) => Again::Expired,
+        _ if answered && !arguments(&before.arguments, &commit.arguments).is_empty() => Again::Read,
         _ if answered => Again::Forced,
         _ => Again::TakenBack,
     }

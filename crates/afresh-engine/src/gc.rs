@@ -131,7 +131,7 @@ impl Engine {
             // One batch a head: another answer that came meanwhile refuses its own batch only.
             for (key, version) in ops {
                 let ops = vec![Op::Delete { key, when: When::Is(version) }];
-                self.store().apply(afresh_core::Batch { objects: Vec::new(), ops }).await?;
+                self.apply(afresh_core::Batch { objects: Vec::new(), ops }).await?;
             }
             let gone =
                 keep.go.iter().flat_map(|c| sweep::delete(Key::commit(&c.id), c.failed)).collect();

@@ -40,7 +40,7 @@ pub use explain::{Again, Answer, Asked, Explanation, Nearest, Ran};
 pub use gc::{GcOptions, GcReport};
 pub use inside::{Counted, Inner, Inward, Step, Turn};
 pub use log::LogQuery;
-pub use policy::{Policy, Verdict, judge};
+pub use policy::{Policy, Verdict, is_stale, judge};
 pub use record::{Execution, Output};
 pub use remove::Selection;
 pub use sign::Secret;

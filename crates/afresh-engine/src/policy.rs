@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
-use afresh_core::{Head, Timestamp};
+use afresh_core::{CommitId, Head, Timestamp};
 
 /// What a caller asks of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// An answer older than this is stale. Without it, the answer's own ttl decides, if it has one.
     pub ttl: Option<Duration>,
+    /// An answer by this execution is stale: what it read is known to have changed.
+    pub except: Option<CommitId>,
 }
 
 /// What the judge says of an answer.
@@ -17,7 +19,7 @@ pub struct Policy {
 pub enum Verdict {
     /// Use it.
     Fresh,
-    /// It is too old.
+    /// It is too old, or known to be out of date.
     Stale,
     /// There is none.
     Missing,
@@ -33,9 +35,13 @@ pub enum Verdict {
 /// ```
 pub fn judge(head: Option<&Head>, policy: &Policy, now: Timestamp) -> Verdict {
     let Some(head) = head else { return Verdict::Missing };
-    let ttl = policy.ttl.or_else(|| head.ttl_ms.map(Duration::from_millis));
-    match ttl {
-        Some(ttl) if now.since(head.created) >= ttl => Verdict::Stale,
-        _ => Verdict::Fresh,
-    }
+    let stale =
+        policy.except == Some(head.commit) || is_stale(head.created, head.ttl_ms, policy, now);
+    if stale { Verdict::Stale } else { Verdict::Fresh }
+}
+
+/// Whether an answer made then, with that lifetime of its own in milliseconds, is too old.
+pub fn is_stale(created: Timestamp, ttl_ms: Option<u64>, policy: &Policy, now: Timestamp) -> bool {
+    let ttl = policy.ttl.or_else(|| ttl_ms.map(Duration::from_millis));
+    ttl.is_some_and(|ttl| now.since(created) >= ttl)
 }

@@ -40,11 +40,11 @@ impl Engine {
         }
         ops.extend(sweep::delete(Key::commit(id), commit.status() == Status::Failed));
         if let afresh_core::Applied::Refused { .. } =
-            self.store().apply(Batch { objects: Vec::new(), ops }).await?
+            self.apply(Batch { objects: Vec::new(), ops }).await?
         {
             // The answer was replaced at this moment; only the record is left to forget.
             let ops = sweep::delete(Key::commit(id), commit.status() == Status::Failed).collect();
-            self.store().apply(Batch { objects: Vec::new(), ops }).await?;
+            self.apply(Batch { objects: Vec::new(), ops }).await?;
         }
         Ok(true)
     }
@@ -58,7 +58,7 @@ impl Engine {
         let key = Key::head(fingerprint);
         let there = self.entry(&key).await?.is_some();
         let ops = vec![Op::Delete { key, when: When::Always }];
-        self.store().apply(Batch { objects: Vec::new(), ops }).await?;
+        self.apply(Batch { objects: Vec::new(), ops }).await?;
         Ok(there)
     }
 
@@ -118,7 +118,7 @@ impl Engine {
                 }
             }
             if !ops.is_empty() {
-                self.store().apply(Batch { objects: Vec::new(), ops }).await?;
+                self.apply(Batch { objects: Vec::new(), ops }).await?;
             }
         }
         Ok(taken)

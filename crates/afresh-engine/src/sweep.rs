@@ -52,7 +52,7 @@ impl Engine {
         let mut ops = ops.into_iter().peekable();
         while ops.peek().is_some() {
             let ops = ops.by_ref().take(BATCH).collect();
-            self.store().apply(Batch { objects: Vec::new(), ops }).await?;
+            self.apply(Batch { objects: Vec::new(), ops }).await?;
         }
         Ok(())
     }
@@ -70,7 +70,7 @@ impl Engine {
 
     async fn count(&self, name: &'static str) -> Result<()> {
         let op = Op::Add { key: Key::count(name), by: 1, ttl: None };
-        self.store().apply(Batch { objects: Vec::new(), ops: vec![op] }).await.map(drop)
+        self.apply(Batch { objects: Vec::new(), ops: vec![op] }).await.map(drop)
     }
 }
 

@@ -179,7 +179,6 @@ impl Ticket {
         mut head: Option<&Head>,
         function: &Function,
     ) -> Result<bool> {
-        let store = self.engine.store();
         let records = &self.engine.inner.records;
         let Basis { head: mut seen, mut sweep, .. } = self.basis;
         loop {
@@ -204,7 +203,7 @@ impl Ticket {
                 });
             }
             batch.ops.extend(ops.iter().cloned());
-            match store.apply(batch).await? {
+            match self.engine.apply(batch).await? {
                 Applied::All(_) => {
                     records.remember(sweep, function.record_id);
                     return Ok(head.is_some());

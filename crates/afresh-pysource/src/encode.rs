@@ -20,7 +20,7 @@ pub(crate) struct Encoder<'a> {
     pub(crate) writer: Writer,
     pub(crate) source: &'a str,
     pub(crate) style: &'a Style,
-    /// Somewhere in the file docstrings or annotations are read.
+    /// Somewhere in the file docstrings, annotations or the source itself are read.
     introspects: Introspects,
     depth: usize,
     /// The class or module level: annotations are evaluated and kept there.
@@ -32,14 +32,18 @@ pub(crate) struct Encoder<'a> {
 pub(crate) struct Introspects {
     pub(crate) docstrings: bool,
     pub(crate) annotations: bool,
+    pub(crate) text: bool,
 }
 
 impl Introspects {
     pub(crate) fn of(source: &str) -> Self {
+        let any = |names: &[&str]| names.iter().any(|name| source.contains(name));
         let annotations = ["__annotations__", "get_type_hints", "get_annotations"];
+        let signatures = ["inspect.signature", "import signature", "getfullargspec"];
         Self {
-            docstrings: source.contains("__doc__") || source.contains("getdoc"),
-            annotations: annotations.iter().any(|name| source.contains(name)),
+            docstrings: any(&["__doc__", "getdoc"]),
+            annotations: any(&annotations) || any(&signatures),
+            text: any(&["getsource", "findsource"]),
         }
     }
 }
@@ -236,6 +240,7 @@ impl<'a> Encoder<'a> {
     }
 
     fn shell(&mut self, body: &[Stmt]) -> Result<()> {
+        self.docstring(body);
         let mut methods: Vec<&StmtFunctionDef> = Vec::new();
         let mut rest: Vec<&Stmt> = Vec::new();
         for stmt in self.meaningful(body, true) {
@@ -257,6 +262,11 @@ impl<'a> Encoder<'a> {
 
     /// The body of a function, class or module: the docstring is kept only where docstrings are read.
     pub(crate) fn definition_body(&mut self, body: &[Stmt]) -> Result<()> {
+        self.docstring(body);
+        self.body(body)
+    }
+
+    fn docstring(&mut self, body: &[Stmt]) {
         if self.introspects.docstrings
             && let Some(Stmt::Expr(first)) = body.first()
             && let Expr::StringLiteral(doc) = &*first.value
@@ -264,7 +274,6 @@ impl<'a> Encoder<'a> {
             self.writer.node("doc");
             self.string(doc);
         }
-        self.body(body)
     }
 
     /// The statements of a body that do something.

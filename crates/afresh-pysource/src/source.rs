@@ -206,6 +206,13 @@ impl Source {
             return Err(Error::TooDeep);
         }
         let (first_line, last_line) = self.lines.span(range);
+        if self.introspects.text {
+            let start = self.lines.start(first_line).unwrap_or(range.start());
+            let end = self.lines.start(last_line + 1).unwrap_or(TextSize::of(self.text.as_str()));
+            let lines = self.text.get(TextRange::new(start, end).to_std_range());
+            encoder.writer.node("written");
+            encoder.writer.text(lines.unwrap_or_default());
+        }
         Ok(Definition {
             digest: encoder.writer.finish(),
             references: walker.references(),

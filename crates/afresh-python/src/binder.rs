@@ -4,8 +4,11 @@
 //! caller expects.
 
 use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
+
+use crate::exact::MOST;
 
 /// What a parameter takes, with the numbers of `inspect.Parameter.kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,8 @@ struct Parameter {
 /// A signature.
 pub(crate) struct Binder {
     parameters: Vec<Parameter>,
+    /// Whether there are only positional parameters and all of them count.
+    plain: bool,
 }
 
 /// The bound arguments that count, in the order of the signature.
@@ -61,7 +66,71 @@ impl Binder {
                 ignored,
             });
         }
-        Ok(Self { parameters })
+        let plain = parameters.iter().all(|parameter| {
+            matches!(parameter.takes, Takes::Positional | Takes::PositionalOnly)
+                && !parameter.ignored
+        });
+        Ok(Self { parameters, plain })
+    }
+
+    /// The arguments that count, in the order of the signature and borrowed; `None` where the call does not fit, or
+    /// fits in a way that takes longer to see.
+    #[inline]
+    #[allow(unsafe_code, reason = "references are borrowed, not counted")]
+    pub(crate) fn order<'a>(
+        &'a self,
+        args: &'a Bound<'_, PyTuple>,
+        kwargs: Option<&'a Bound<'_, PyDict>>,
+        room: &'a mut [*mut ffi::PyObject; MOST],
+    ) -> Option<&'a [*mut ffi::PyObject]> {
+        let (args, given) = (args.as_slice(), kwargs.map_or(0, PyDictMethods::len));
+        let mut count = 0;
+        if self.plain && given == 0 && args.len() == self.parameters.len() {
+            for (place, object) in room.iter_mut().zip(args) {
+                *place = object.as_ptr();
+                count += 1;
+            }
+            return (count == args.len()).then(|| room.get(..count)).flatten();
+        }
+        let mut positional = args.iter();
+        let mut named = 0;
+        for parameter in &self.parameters {
+            let mut value = match parameter.takes {
+                Takes::PositionalOnly | Takes::Positional => positional.next().map(Bound::as_ptr),
+                Takes::Keyword => None,
+                Takes::Positionals | Takes::Keywords => return None,
+            };
+            if value.is_none()
+                && given > 0
+                && parameter.takes != Takes::PositionalOnly
+                && let Some(kwargs) = kwargs
+            {
+                // SAFETY: attached, and the dictionary keeps what it lends for as long as the call lasts. A key
+                // that is no plain string may raise when it is compared; the other way says so.
+                let found = unsafe {
+                    let found =
+                        ffi::PyDict_GetItemWithError(kwargs.as_ptr(), parameter.name.as_ptr());
+                    if found.is_null() && !ffi::PyErr_Occurred().is_null() {
+                        ffi::PyErr_Clear();
+                        return None;
+                    }
+                    found
+                };
+                if !found.is_null() {
+                    named += 1;
+                    value = Some(found);
+                }
+            }
+            let value = value.or_else(|| parameter.default.as_ref().map(Py::as_ptr))?;
+            if !parameter.ignored {
+                *room.get_mut(count)? = value;
+                count += 1;
+            }
+        }
+        if positional.next().is_some() || named != given {
+            return None;
+        }
+        room.get(..count)
     }
 
     /// The bound arguments, or `None` where the call does not fit.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use afresh::{
-    Argument, Asked, Begun, Bytes, Execution, Explanation, Fingerprint, Function, Policy,
+    Argument, Asked, Begun, Bytes, CommitId, Execution, Explanation, Fingerprint, Function, Policy,
 };
 use pollster::block_on;
 use pyo3::prelude::*;
@@ -108,6 +108,36 @@ impl Call {
         let engine = self.engine.get().get(py)?;
         let hit = py.detach(|| block_on(engine.lookup(&self.value, &self.policy))).or_raise(py)?;
         Ok(hit.map(Hit::new))
+    }
+
+    /// The hash of the commit whose answer is the fresh one. Reads no result.
+    fn standing(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        let engine = self.engine.get().get(py)?;
+        let found = py.detach(|| block_on(engine.standing(&self.value, &self.policy)));
+        Ok(found.or_raise(py)?.map(|commit| commit.to_string()))
+    }
+
+    /// The result of an earlier execution of this call, if it is fresh and can be read.
+    fn earlier(&self, py: Python<'_>, commit: &str) -> PyResult<Option<Hit>> {
+        let Ok(commit) = commit.parse::<CommitId>() else { return Ok(None) };
+        let engine = self.engine.get().get(py)?;
+        let found = py.detach(|| block_on(engine.earlier(&self.value, &self.policy, &commit)));
+        Ok(found.or_raise(py)?.map(Hit::new))
+    }
+
+    /// The same call, to which the answer by this commit is out of date.
+    fn past(&self, py: Python<'_>, commit: &str) -> Self {
+        let insides = self.insides();
+        let insides = insides.iter().map(|(place, value)| (*place, value.clone_ref(py))).collect();
+        Self {
+            engine: self.engine.clone_ref(py),
+            function: Arc::clone(&self.function),
+            arguments: self.arguments.clone(),
+            value: self.value,
+            policy: Policy { except: commit.parse().ok(), ..self.policy },
+            looked: false,
+            insides: Mutex::new(insides),
+        }
     }
 
     /// What would become of the call, and why. Nothing runs.

@@ -12,10 +12,12 @@ use pollster::block_on;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use crate::attached::Attached;
 use crate::commit;
 use crate::errors::OrRaise;
 use crate::frame;
 use crate::store::PyStore;
+use crate::tier::Tier;
 use crate::warnings;
 
 /// An open store.
@@ -26,6 +28,8 @@ pub(crate) struct Engine {
     /// A store of the user's, in place of an address.
     object: Option<Py<PyAny>>,
     slot: Mutex<Option<afresh::Engine>>,
+    /// Answers in front of the store.
+    pub(crate) tier: Attached<Tier>,
 }
 
 /// Codec, data, out-of-band buffers.
@@ -77,7 +81,16 @@ impl Engine {
         for notice in opened.notices {
             warnings::push(notice);
         }
+        self.tier.with(py, |tier| tier.resize(opened.near));
         Ok(opened.engine)
+    }
+
+    /// Tells the engine how often answers were used that did not come from it.
+    fn tell(&self, py: Python<'_>) {
+        let engine = self.slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(engine) = engine {
+            self.tier.with(py, |tier| tier.tell(&engine));
+        }
     }
 
     /// Runs an operation of the engine, detached from the interpreter.
@@ -120,7 +133,13 @@ impl Engine {
             secret: secret.map(Secret::new),
             clock: None,
         };
-        let engine = Self { address, options, object: store, slot: Mutex::default() };
+        let engine = Self {
+            address,
+            options,
+            object: store,
+            slot: Mutex::default(),
+            tier: Attached::new(Tier::default()),
+        };
         match engine.get(py) {
             // What is wrong for now may be right when it is needed.
             Err(error) if !is_mistake(py, &error)? => {}
@@ -235,6 +254,7 @@ impl Engine {
         dry_run: bool,
         grace: Option<f64>,
     ) -> PyResult<(u64, u64, u64, u64)> {
+        self.tell(py);
         let (older_than, grace) = (seconds(older_than), seconds(grace));
         let options = GcOptions { older_than, max_size, dry_run, grace };
         let report = self.run(py, async |engine| engine.gc(&options).await)?;
@@ -260,7 +280,10 @@ impl Engine {
             file_objects,
             file_bytes,
             disk_bytes,
-        } = self.run(py, async |engine| engine.stats().await)?;
+        } = {
+            self.tell(py);
+            self.run(py, async |engine| engine.stats().await)?
+        };
         let dict = PyDict::new(py);
         for (name, value) in [
             ("commits", commits),
@@ -310,12 +333,14 @@ impl Engine {
 
     /// Writes down what is only in memory.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        self.tell(py);
         self.run(py, async |engine| engine.flush().await)
     }
 
     /// Writes down what is only in memory and closes the files, when nobody uses them; a later use opens
     /// them again.
     fn close(&self, py: Python<'_>) {
+        self.tell(py);
         let engine = self.slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(engine) = engine else { return };
         py.detach(|| {
@@ -340,7 +365,9 @@ impl Engine {
         }
     }
 
-    fn after_fork_in_child(&self) {
+    fn after_fork_in_child(&self, py: Python<'_>) {
+        // What the parent used is the parent's to tell.
+        drop(self.tier.with(py, std::mem::take));
         if let Some(engine) = self.slot.lock().unwrap_or_else(PoisonError::into_inner).take() {
             engine.after_fork_in_child();
             // Dropping it would touch the parent's connections and mutexes.

@@ -5,6 +5,8 @@
 //! an error of the cache out in place of the user's value: callers get Python exceptions that mirror
 //! the kinds of [`afresh::Error`], and `afresh.memo` turns those into computing.
 
+mod attached;
+mod awaitable;
 mod binder;
 mod call;
 mod cli;
@@ -12,7 +14,9 @@ mod commit;
 mod digest;
 mod engine;
 mod errors;
+mod exact;
 mod explain;
+mod files;
 mod frame;
 mod large;
 mod memo;
@@ -20,7 +24,9 @@ mod preview;
 mod source;
 mod store;
 mod ticket;
+mod tier;
 mod units;
+mod validity;
 mod warnings;
 
 use pyo3::prelude::*;
@@ -30,13 +36,16 @@ fn _afresh(module: &Bound<'_, PyModule>) -> PyResult<()> {
     warnings::install();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<engine::Engine>()?;
+    module.add_class::<awaitable::Awaitable>()?;
     module.add_class::<call::Call>()?;
     module.add_class::<call::Hit>()?;
     module.add_class::<ticket::Ticket>()?;
     module.add_class::<memo::Memo>()?;
     module.add_class::<frame::Blob>()?;
+    module.add_class::<validity::Validity>()?;
     module.add_function(wrap_pyfunction!(memo::set_reference_class, module)?)?;
     module.add_function(wrap_pyfunction!(warnings::drain_warnings, module)?)?;
+    module.add_function(wrap_pyfunction!(files::digest_file, module)?)?;
     module.add_function(wrap_pyfunction!(frame::unframe, module)?)?;
     module.add_function(wrap_pyfunction!(cli::main, module)?)?;
     units::register(module)?;

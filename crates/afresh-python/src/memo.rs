@@ -1,43 +1,46 @@
 //! A remembered function: the path of a call from Python's `f(x)` to the stored value.
 //!
-//! A hit stays in this file: is the function still what it was (pointer compares), bind, digest, look up, decode.
-//! Everything else goes to the `miss` function of the Python package, which may run the user's code. No
+//! A hit stays in this file: is the function still what it was (`validity`), bind, look in the tier by the arguments as
+//! they are (`exact`), else digest, look in the tier and in the store, decode. Everything else goes to the `miss` function of the Python package, which may run the user's code. No
 //! error of the cache is raised from here in place of the user's value: the miss function is told and computes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use afresh::{Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, fp1};
 use pollster::block_on;
 use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
 
+use crate::attached::Attached;
+use crate::awaitable::Awaitable;
 use crate::binder::Binder;
 use crate::call::Call;
 use crate::digest::{Digester, Undigestable, outline};
 use crate::engine::Engine;
+use crate::exact;
 use crate::frame;
 use crate::preview::preview;
+use crate::tier::{self, Kept, Key, Query};
+use crate::validity::{Absent, Attribute, Mutable, Size, Validity, Watch};
 use crate::warnings;
 
 /// What identity and configuration made of the function. Replaced as a whole, never changed.
 struct Definition {
+    /// Tells this definition from every other of this process.
+    number: u64,
     engine: Py<Engine>,
     function: Arc<Function>,
+    /// The name that calls are looked up by: where the id tells everything, without the module.
+    key: String,
     binder: Binder,
-    /// Dictionary, key and the very object that must be there for the identity to hold.
-    watch: Vec<(Py<PyDict>, Py<PyAny>, Py<PyAny>)>,
-    /// Dictionary and key that must not be there: it would shadow a builtin.
-    absent: Vec<(Py<PyDict>, Py<PyAny>)>,
-    /// Object, attribute and what it must be: the contents of a cell, the code of a function.
-    attributes: Vec<(Py<PyAny>, Py<PyString>, Py<PyAny>)>,
-    /// Dictionary of a class and how many names must be in it: a new one hides what is inherited.
-    sizes: Vec<(Py<PyDict>, usize)>,
-    /// Referenced mutable data and the digest it had.
-    mutable: Vec<(Py<PyAny>, fp1::Digest)>,
+    validity: Validity,
     policy: Policy,
     /// Whether results are pickles that may be loaded here.
     pickle: bool,
@@ -52,7 +55,18 @@ pub(crate) struct Memo {
     function: Py<PyAny>,
     /// Called as `miss(memo, args, kwargs, call or None, problem or None)`; answers with an outcome or a run.
     miss: Py<PyAny>,
-    definition: Mutex<Option<Arc<Definition>>>,
+    definition: Attached<Option<Arc<Definition>>>,
+    /// Whether the function is a coroutine function.
+    asynchronous: bool,
+}
+
+/// What became of a call that was looked for.
+enum Found<'py> {
+    Value(Bound<'py, PyAny>),
+    /// The arguments do not fit the signature: let the function say so.
+    Misfit,
+    /// The call, unless it has no identity, and what went wrong, if anything did.
+    Missed(Option<Call>, Option<String>),
 }
 
 /// What became of preparing a call.
@@ -107,63 +121,44 @@ fn contain(py: Python<'_>, error: PyErr) -> PyResult<String> {
     }
 }
 
+/// Whether the decorator was given something that makes no sense, which only now can be known.
+fn is_mistake(py: Python<'_>, error: &PyErr) -> bool {
+    let told = error.value(py).getattr_opt(intern!(py, "mistake"));
+    told.is_ok_and(|told| told.is_some_and(|told| told.is_truthy().unwrap_or(false)))
+}
+
 impl Memo {
-    fn current(&self) -> Option<Arc<Definition>> {
-        self.definition.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    #[inline]
+    fn current(&self, py: Python<'_>) -> Option<Arc<Definition>> {
+        self.definition.with(py, |definition| definition.clone()).flatten()
     }
 
+    fn replace(&self, py: Python<'_>, new: Option<Arc<Definition>>) {
+        // What it was is freed outside, for that may run anything.
+        drop(self.definition.with(py, |definition| std::mem::replace(definition, new)));
+    }
+
+    #[inline]
     fn definition(slf: &Bound<'_, Self>) -> PyResult<Arc<Definition>> {
-        if let Some(definition) = slf.get().current()
-            && slf.get().holds(slf.py(), &definition)?
+        let py = slf.py();
+        if let Some(definition) = slf.get().current(py)
+            && definition.validity.stands(py)?
         {
             return Ok(definition);
         }
-        slf.call_method0(intern!(slf.py(), "_define"))?;
-        slf.get().current().ok_or_else(|| PyValueError::new_err("the function was not defined"))
-    }
-
-    /// Whether everything the identity rests on is still the same object, and mutable data has the same content.
-    fn holds(&self, py: Python<'_>, definition: &Definition) -> PyResult<bool> {
-        for (dict, key, expected) in &definition.watch {
-            match dict.bind(py).get_item(key.bind(py))? {
-                Some(found) if found.is(expected.bind(py)) => {}
-                _ => return Ok(false),
-            }
-        }
-        for (dict, key) in &definition.absent {
-            if dict.bind(py).contains(key.bind(py))? {
-                return Ok(false);
-            }
-        }
-        for (object, name, expected) in &definition.attributes {
-            // What cannot be read, such as an empty cell, cannot be compared: the identity is made anew.
-            match object.bind(py).getattr(name.bind(py)) {
-                Ok(found) if found.is(expected.bind(py)) => {}
-                _ => return Ok(false),
-            }
-        }
-        if definition.sizes.iter().any(|(dict, size)| dict.bind(py).len() != *size) {
-            return Ok(false);
-        }
-        if !definition.mutable.is_empty() {
-            let mut digester = Digester::new();
-            for (object, digest) in &definition.mutable {
-                if digester.digest(object.bind(py))? != *digest {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
+        slf.call_method0(intern!(py, "_define"))?;
+        slf.get().current(py).ok_or_else(|| PyValueError::new_err("the function was not defined"))
     }
 
     fn prepare<'py>(
-        slf: &Bound<'py, Self>,
+        py: Python<'py>,
+        definition: PyResult<Arc<Definition>>,
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Prepared<'py>> {
-        let py = slf.py();
-        let definition = match Self::definition(slf) {
+        let definition = match definition {
             Ok(definition) => definition,
+            Err(error) if is_mistake(py, &error) => return Err(error),
             Err(error) => return Ok(Prepared::Nameless(contain(py, error)?)),
         };
         let bound = match definition.binder.bind(args, kwargs) {
@@ -197,8 +192,65 @@ impl Memo {
             .map(|(name, (_, digest))| (name.as_str(), digest))
             .collect();
         let function = &definition.function;
-        let fingerprint = fp1::fingerprint(&function.name, &function.id, keyed.into_iter());
+        let fingerprint = fp1::fingerprint(&definition.key, &function.id, keyed.into_iter());
         Ok(Prepared::Ready(Ready { definition, fingerprint, arguments, names }))
+    }
+
+    /// Looks for the answer, first where it costs least.
+    #[inline]
+    fn find<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Found<'py>> {
+        let definition = Self::definition(slf);
+        if let Ok(definition) = &definition
+            && let Ok(Some(value)) = Self::known(definition, args, kwargs)
+        {
+            return Ok(Found::Value(value));
+        }
+        Self::search(slf.py(), definition, args, kwargs)
+    }
+
+    #[inline(never)]
+    fn search<'py>(
+        py: Python<'py>,
+        definition: PyResult<Arc<Definition>>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Found<'py>> {
+        Ok(match Self::prepare(py, definition, args, kwargs)? {
+            Prepared::Misfit => Found::Misfit,
+            Prepared::Nameless(why) => Found::Missed(None, Some(why)),
+            Prepared::Ready(ready) => match Self::hit(py, &ready, args, kwargs) {
+                Ok(Some(value)) => Found::Value(value),
+                Ok(None) => Found::Missed(Some(ready.call(py, ready.definition.pickle)), None),
+                Err(error) => {
+                    let why =
+                        format!("the stored result cannot be loaded: {}", contain(py, error)?);
+                    Found::Missed(Some(ready.call(py, false)), Some(why))
+                }
+            },
+        })
+    }
+
+    /// For a coroutine function: the value, or the coroutine that will come to it.
+    pub(crate) fn awaited<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>> {
+        let py = slf.py();
+        let found = match Self::find(slf, args, kwargs)? {
+            Found::Value(value) => Ok(value),
+            Found::Misfit => Err(slf.get().function.bind(py).call(args, kwargs)?),
+            Found::Missed(call, problem) => {
+                let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
+                Err(slf.call_method1(intern!(py, "_miss"), (args, kwargs, call, problem))?)
+            }
+        };
+        warn(py)?;
+        Ok(found)
     }
 
     fn missed<'py>(
@@ -234,29 +286,125 @@ impl Memo {
         }
     }
 
-    /// The value of a hit, or why there is none.
-    fn hit<'py>(py: Python<'py>, ready: &Ready<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    /// The value of a call whose arguments are all exact scalars, if the tier has it.
+    #[inline]
+    fn known<'py>(
+        definition: &Definition,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = args.py();
+        let mut room = [ptr::null_mut(); exact::MOST];
+        let Some(arguments) = definition.exact(args, kwargs, &mut room) else { return Ok(None) };
+        definition.kept(py, &Query::Exact(&arguments))
+    }
+
+    /// The value of a hit; none is none, whatever the reason.
+    fn hit<'py>(
+        py: Python<'py>,
+        ready: &Ready<'py>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let definition = &ready.definition;
         if !definition.pickle {
             return Ok(None);
         }
+        let (fingerprint, policy) = (&ready.fingerprint, &definition.policy);
+        let mut room = [ptr::null_mut(); exact::MOST];
+        let arguments = definition.exact(args, kwargs, &mut room);
+        if arguments.is_none()
+            && let Some(value) = definition.kept(py, &Query::Digest(fingerprint))?
+        {
+            return Ok(Some(value));
+        }
         // An error of the store is met again, and told, on the way that computes.
         let Ok(engine) = definition.engine.get().get(py) else { return Ok(None) };
-        let (fingerprint, policy) = (&ready.fingerprint, &definition.policy);
+        let stamp = definition
+            .engine
+            .get()
+            .tier
+            .with(py, |tier| tier.stamp(&engine, fingerprint))
+            .flatten();
         let found = py.detach(|| block_on(engine.lookup(fingerprint, policy)));
         let Ok(Some(hit)) = found else { return Ok(None) };
         if !matches!(hit.head.codec.as_str(), "pickle" | "safe-pickle") {
             return Ok(None);
         }
-        let loads = imported(py, &LOADS, "pickle", "loads")?;
-        let (pickle, buffers) = frame::parts(py, &hit.bytes, definition.mapped)?;
-        if buffers.is_empty() {
-            return loads.call1((pickle,)).map(Some);
+        let value = load(py, &hit.bytes, definition.mapped)?;
+        if let Some(stamp) = stamp
+            && !definition.mapped
+        {
+            let kept = if tier::is_immutable(&value) {
+                Kept::Shared(value.clone().unbind())
+            } else {
+                Kept::Bytes(hit.bytes.clone())
+            };
+            let key = match arguments {
+                Some(arguments) => Key::Exact(arguments.keep(py)?),
+                None => Key::Digest(*fingerprint),
+            };
+            let len = hit.bytes.len() as u64;
+            definition.engine.get().tier.with(py, |tier| {
+                tier.keep(&engine, key, (*fingerprint, stamp), &hit.head, kept, len);
+            });
         }
-        let named = PyDict::new(py);
-        named.set_item(intern!(py, "buffers"), buffers)?;
-        loads.call((pickle,), Some(&named)).map(Some)
+        Ok(Some(value))
     }
+}
+
+impl Definition {
+    /// The arguments as a key, where all that count are exact scalars and none is more than the signature names.
+    #[inline]
+    fn exact<'a>(
+        &'a self,
+        args: &'a Bound<'_, PyTuple>,
+        kwargs: Option<&'a Bound<'_, PyDict>>,
+        room: &'a mut [*mut ffi::PyObject; exact::MOST],
+    ) -> Option<exact::Bound<'a>> {
+        exact::Bound::new(self.number, self.binder.order(args, kwargs, room)?)
+    }
+
+    /// The value that the tier has.
+    #[inline]
+    fn kept<'py>(&self, py: Python<'py>, query: &Query<'_>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let tier = &self.engine.get().tier;
+        match tier.with(py, |tier| tier.get(py, query, &self.policy)).flatten() {
+            Some(Kept::Shared(value)) => Ok(Some(value.into_bound(py))),
+            Some(Kept::Bytes(bytes)) => load(py, &bytes, false).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Shows what the cache has to say, if anything.
+#[inline]
+fn warn(py: Python<'_>) -> PyResult<()> {
+    if warnings::any() {
+        imported(py, &EMIT, "afresh.warn", "emit")?.call0()?;
+    }
+    Ok(())
+}
+
+/// The value of a pickle with its buffers.
+fn load<'py>(py: Python<'py>, bytes: &afresh::Bytes, mapped: bool) -> PyResult<Bound<'py, PyAny>> {
+    let loads = imported(py, &LOADS, "pickle", "loads")?;
+    let (pickle, buffers) = frame::parts(py, bytes, mapped)?;
+    if buffers.is_empty() {
+        return loads.call1((pickle,));
+    }
+    let named = PyDict::new(py);
+    named.set_item(intern!(py, "buffers"), buffers)?;
+    loads.call((pickle,), Some(&named))
+}
+
+#[allow(unsafe_code, reason = "not declared by pyo3")]
+unsafe extern "C" {
+    /// `types.MethodType(function, instance)`; a new reference, or null with an exception set.
+    fn PyMethod_New(
+        function: *mut ffi::PyObject,
+        instance: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject;
 }
 
 /// The digest of a reference's value, without loading it.
@@ -328,54 +476,55 @@ impl Ready<'_> {
 #[pymethods]
 impl Memo {
     #[new]
-    fn new(function: Py<PyAny>, miss: Py<PyAny>) -> Self {
-        Self { function, miss, definition: Mutex::new(None) }
+    #[pyo3(signature = (function, miss, asynchronous=false))]
+    fn new(function: Py<PyAny>, miss: Py<PyAny>, asynchronous: bool) -> Self {
+        Self { function, miss, definition: Attached::new(None), asynchronous }
     }
 
     /// Sets identity and configuration; called by `_define` in Python.
-    #[pyo3(signature = (engine, name, digest, record, parameters, watch, absent, attributes, sizes, mutable, *, ttl, pickle, mapped))]
+    #[pyo3(signature = (engine, name, key, digest, record, parameters, watch, absent, attributes, sizes, mutable, *, ttl, pickle, mapped))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn _set(
         &self,
         engine: Py<Engine>,
         name: String,
+        key: String,
         digest: [u8; 32],
         record: &Bound<'_, PyBytes>,
         parameters: &Bound<'_, PyTuple>,
-        watch: Vec<(Py<PyDict>, Py<PyAny>, Py<PyAny>)>,
-        absent: Vec<(Py<PyDict>, Py<PyAny>)>,
-        attributes: Vec<(Py<PyAny>, Py<PyString>, Py<PyAny>)>,
-        sizes: Vec<(Py<PyDict>, usize)>,
-        mutable: Vec<(Py<PyAny>, [u8; 32])>,
+        watch: Vec<Watch>,
+        absent: Vec<Absent>,
+        attributes: Vec<Attribute>,
+        sizes: Vec<Size>,
+        mutable: Vec<Mutable>,
         ttl: Option<f64>,
         pickle: bool,
         mapped: bool,
     ) -> PyResult<()> {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let py = record.py();
         let record = afresh::Bytes::copy_from_slice(record.as_bytes());
         let definition = Definition {
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
             engine,
+            key,
             function: Arc::new(Function::new(name, FunctionId::new(digest), record)),
             binder: Binder::new(parameters)?,
-            watch,
-            absent,
-            attributes,
-            sizes,
-            mutable: mutable
-                .into_iter()
-                .map(|(object, digest)| (object, fp1::Digest(digest)))
-                .collect(),
-            policy: Policy { ttl: ttl.and_then(|ttl| Duration::try_from_secs_f64(ttl).ok()) },
+            validity: Validity::new(py, watch, absent, attributes, sizes, mutable)?,
+            policy: Policy {
+                ttl: ttl.and_then(|ttl| Duration::try_from_secs_f64(ttl).ok()),
+                ..Policy::default()
+            },
             pickle,
             mapped,
         };
-        *self.definition.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Arc::new(definition));
+        self.replace(py, Some(Arc::new(definition)));
         Ok(())
     }
 
     /// Forgets the identity; the next call makes it anew.
-    fn _reset(&self) {
-        self.definition.lock().unwrap_or_else(PoisonError::into_inner).take();
+    fn _reset(&self, py: Python<'_>) {
+        self.replace(py, None);
     }
 
     /// The call with these arguments and no problem, or no call and the problem; neither when they do not fit.
@@ -385,7 +534,7 @@ impl Memo {
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
     ) -> PyResult<(Option<Call>, Option<String>)> {
-        Ok(match Self::prepare(slf, args, Some(kwargs))? {
+        Ok(match Self::prepare(slf.py(), Self::definition(slf), args, Some(kwargs))? {
             Prepared::Ready(ready) => (Some(ready.call(slf.py(), false)), None),
             Prepared::Misfit => (None, None),
             Prepared::Nameless(why) => (None, Some(why)),
@@ -399,42 +548,36 @@ impl Memo {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let value = match Self::prepare(slf, args, kwargs)? {
-            Prepared::Misfit => slf.get().function.bind(py).call(args, kwargs),
-            Prepared::Nameless(why) => Self::missed(slf, args, kwargs, None, Some(why)),
-            Prepared::Ready(ready) => match Self::hit(py, &ready) {
-                Ok(Some(value)) => Ok(value),
-                Ok(None) => {
-                    let looked = ready.definition.pickle;
-                    Self::missed(slf, args, kwargs, Some(ready.call(py, looked)), None)
-                }
-                Err(error) => {
-                    let why =
-                        format!("the stored result cannot be loaded: {}", contain(py, error)?);
-                    Self::missed(slf, args, kwargs, Some(ready.call(py, false)), Some(why))
-                }
-            },
-        };
-        if warnings::any() {
-            imported(py, &EMIT, "afresh.warn", "emit")?.call0()?;
+        if slf.get().asynchronous {
+            let (args, kwargs) =
+                (args.clone().unbind(), kwargs.map(|kwargs| kwargs.clone().unbind()));
+            let awaitable = Awaitable::new(slf.clone().unbind(), args, kwargs);
+            return Ok(Bound::new(py, awaitable)?.into_any());
         }
+        let value = match Self::find(slf, args, kwargs)? {
+            Found::Value(value) => Ok(value),
+            Found::Misfit => slf.get().function.bind(py).call(args, kwargs),
+            Found::Missed(call, problem) => Self::missed(slf, args, kwargs, call, problem),
+        };
+        warn(py)?;
         value
     }
 
     /// As a method: bound to the instance.
+    #[allow(unsafe_code, reason = "a method is made by a C function")]
     fn __get__<'py>(
         slf: &Bound<'py, Self>,
         instance: Option<&Bound<'py, PyAny>>,
         owner: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let _ = owner;
-        let py = slf.py();
         match instance {
             None => Ok(slf.clone().into_any()),
-            Some(instance) => {
-                static METHOD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-                imported(py, &METHOD, "types", "MethodType")?.call1((slf, instance))
-            }
+            // SAFETY: attached, and both are objects.
+            Some(instance) => unsafe {
+                let bound = PyMethod_New(slf.as_ptr(), instance.as_ptr());
+                Bound::from_owned_ptr_or_err(slf.py(), bound)
+            },
         }
     }
 
@@ -446,7 +589,7 @@ impl Memo {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Option<Bound<'py, PyString>>> {
         let py = slf.py();
-        Ok(match Self::prepare(slf, args, kwargs)? {
+        Ok(match Self::prepare(py, Self::definition(slf), args, kwargs)? {
             Prepared::Ready(ready) => Some(PyString::new(py, &ready.fingerprint.to_string())),
             Prepared::Misfit | Prepared::Nameless(_) => None,
         })

@@ -44,6 +44,15 @@ pub(crate) struct PyStore {
     last: Mutex<u64>,
 }
 
+/// What the user's store reads is not read by the tracked function that may be running here.
+fn unseen<T>(py: Python<'_>, call: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    let block = py.import("afresh.miss")?.getattr("unseen")?.call0()?;
+    block.call_method0("__enter__")?;
+    let result = call();
+    block.call_method1("__exit__", (py.None(), py.None(), py.None()))?;
+    result
+}
+
 impl PyStore {
     pub(crate) fn new(py: Python<'_>, object: Py<PyAny>) -> PyResult<Self> {
         for method in ["get", "put", "delete", "keys"] {
@@ -72,7 +81,7 @@ impl PyStore {
         call: impl FnOnce(&Bound<'_, PyAny>) -> PyResult<T>,
     ) -> Result<T> {
         Python::attach(|py| {
-            call(self.object.bind(py)).map_err(|error| {
+            unseen(py, || call(self.object.bind(py))).map_err(|error| {
                 Error::new(Kind::Unavailable, format!("the store raised {error}"))
                     .with_store(&self.info.address)
                     .with_op(op)

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use afresh::{CommitId, Execution, Failure, Finished, Output, fp1};
+use afresh::{Argument, CommitId, Execution, Failure, Finished, Output, fp1};
 use pollster::block_on;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -33,6 +33,9 @@ impl Drop for Ticket {
         self.release();
     }
 }
+
+/// What the function was seen to read: name, digest, text for a person.
+type Recorded = Vec<(String, [u8; 32], String)>;
 
 /// Commit hash, object hash, object length, published.
 type Report = (String, Option<String>, u64, bool);
@@ -66,8 +69,15 @@ impl Ticket {
         took: f64,
         pairs: Tags,
         inputs: &[String],
+        recorded: Recorded,
     ) -> PyResult<Execution> {
         let mut execution = self.call.get().execution();
+        execution.arguments.extend(recorded.into_iter().map(|(name, digest, preview)| Argument {
+            name,
+            digest: fp1::Digest(digest),
+            preview,
+            source: None,
+        }));
         execution.took = Duration::try_from_secs_f64(took).ok();
         execution.tags = tags(py, pairs)?;
         let more = inputs.iter().filter_map(|hash| hash.parse::<CommitId>().ok());
@@ -100,7 +110,7 @@ fn clip(mut text: String) -> String {
 #[pymethods]
 impl Ticket {
     /// The function returned this value, as bytes of a codec with out-of-band buffers.
-    #[pyo3(signature = (codec, data, buffers, *, took, tags, inputs, value_digest=None, publish=true))]
+    #[pyo3(signature = (codec, data, buffers, *, took, tags, inputs, recorded=Vec::new(), value_digest=None, publish=true))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn finish(
         &self,
@@ -111,10 +121,11 @@ impl Ticket {
         took: f64,
         tags: Tags,
         inputs: Vec<String>,
+        recorded: Recorded,
         value_digest: Option<[u8; 32]>,
         publish: bool,
     ) -> PyResult<Report> {
-        let execution = self.execution(py, took, tags, &inputs)?;
+        let execution = self.execution(py, took, tags, &inputs, recorded)?;
         let blob = frame::pack(data, buffers)?;
         let ticket = self.take()?;
         let output = Output::Bytes { codec, blob, value: value_digest.map(fp1::Digest) };
@@ -127,7 +138,8 @@ impl Ticket {
     }
 
     /// The function returned, and its value is not kept.
-    #[pyo3(signature = (reason, *, took, tags, inputs))]
+    #[pyo3(signature = (reason, *, took, tags, inputs, recorded=Vec::new()))]
+    #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn unkept(
         &self,
         py: Python<'_>,
@@ -135,15 +147,16 @@ impl Ticket {
         took: f64,
         tags: Tags,
         inputs: Vec<String>,
+        recorded: Recorded,
     ) -> PyResult<Report> {
-        let execution = self.execution(py, took, tags, &inputs)?;
+        let execution = self.execution(py, took, tags, &inputs, recorded)?;
         let ticket = self.take()?;
         let output = Output::Unkept { reason: clip(reason) };
         py.detach(|| block_on(ticket.finish(execution, output))).map(report).or_raise(py)
     }
 
     /// The function raised.
-    #[pyo3(signature = (kind, message, traceback, *, took, tags, inputs))]
+    #[pyo3(signature = (kind, message, traceback, *, took, tags, inputs, recorded=Vec::new()))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn fail(
         &self,
@@ -154,8 +167,9 @@ impl Ticket {
         took: f64,
         tags: Tags,
         inputs: Vec<String>,
+        recorded: Recorded,
     ) -> PyResult<Report> {
-        let execution = self.execution(py, took, tags, &inputs)?;
+        let execution = self.execution(py, took, tags, &inputs, recorded)?;
         let ticket = self.take()?;
         let failure = Failure { kind, message: clip(message), traceback: clip(traceback) };
         py.detach(|| block_on(ticket.fail(execution, failure))).map(report).or_raise(py)

@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use afresh_core::{
-    Applied, Batch, Blob, Capabilities, Entry, Key, ObjectId, ObjectInfo, Page, Removed, Result,
-    Scan, Space, Store, StoreInfo, Timestamp, Usage,
+    Applied, Batch, Blob, Capabilities, Entry, Generation, Key, ObjectId, ObjectInfo, Page,
+    Removed, Result, Scan, Space, Store, StoreInfo, Timestamp, Usage,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -29,6 +29,7 @@ use crate::scan;
 pub struct MemoryStore {
     info: StoreInfo,
     clock: Clock,
+    generation: Generation,
     state: Mutex<State>,
 }
 
@@ -61,7 +62,7 @@ impl MemoryStore {
             capabilities,
             lock_dir: None,
         };
-        Self { info, clock, state: Mutex::default() }
+        Self { info, clock, generation: Generation::local(), state: Mutex::default() }
     }
 
     /// The state and the time. A panic elsewhere leaves nothing half done, so a poisoned lock is as good
@@ -170,5 +171,9 @@ impl Store for MemoryStore {
             inline_bytes: bytes,
             ..Usage::default()
         })
+    }
+
+    fn generation(&self) -> Option<Generation> {
+        Some(self.generation.clone())
     }
 }

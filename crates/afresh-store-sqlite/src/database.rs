@@ -22,6 +22,7 @@ use crate::folder::{Folder, Identity};
 use crate::label::{Labels, assign};
 use crate::meta::Meta;
 use crate::schema;
+use crate::verified::Verified;
 
 /// Idle readers beyond this are closed.
 const IDLE_READERS: usize = 16;
@@ -58,6 +59,7 @@ pub(crate) struct Database {
     readers: Mutex<Vec<Reader>>,
     zips: Mutex<Vec<Compressor<'static>>>,
     checkpointer: Checkpointer,
+    pub(crate) verified: Verified,
     swept: AtomicI64,
     immutable: bool,
 }
@@ -126,6 +128,7 @@ impl Database {
             writer,
             readers: Mutex::new(readers),
             zips: Mutex::default(),
+            verified: Verified::default(),
             swept: AtomicI64::new(0),
             immutable,
             folder,

@@ -15,6 +15,7 @@ use memmap2::Mmap;
 use crate::config::{LEVEL, Sync};
 use crate::error::{Fault, Outcome};
 use crate::folder::Folder;
+use crate::verified::{State, state};
 
 /// Below this, copying a file is quicker than mapping it.
 const MAP_MIN: u64 = 256 << 10;
@@ -103,15 +104,16 @@ fn fill(file: File, blob: &Blob, compress: bool, sync: Sync) -> io::Result<u64> 
     Ok(file.metadata()?.len())
 }
 
-/// The bytes of a file as they are, mapped where it is large. `None` where there is no such file.
-pub(crate) fn read(path: &Path) -> io::Result<Option<Bytes>> {
-    let Some((file, len)) = open(path)? else { return Ok(None) };
-    if len < MAP_MIN {
-        let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0));
+/// The bytes of a file as they are, mapped where it is large, and then with the state that the file is in. `None`
+/// where there is no such file.
+pub(crate) fn read(path: &Path) -> io::Result<Option<(Bytes, Option<State>)>> {
+    let Some((file, about)) = open(path)? else { return Ok(None) };
+    if about.len() < MAP_MIN {
+        let mut bytes = Vec::with_capacity(usize::try_from(about.len()).unwrap_or(0));
         { file }.read_to_end(&mut bytes)?;
-        return Ok(Some(bytes.into()));
+        return Ok(Some((bytes.into(), None)));
     }
-    map(&file).map(Some)
+    map(&file).map(|bytes| Some((bytes, state(&about))))
 }
 
 #[allow(unsafe_code)]
@@ -127,9 +129,9 @@ fn map(file: &File) -> io::Result<Bytes> {
 /// The bytes of a compressed file, which must come to `len`. An outer `None` means no such file, an inner
 /// one that it is not what was written.
 pub(crate) fn unzip(path: &Path, len: u64) -> io::Result<Option<Option<Bytes>>> {
-    let Some((file, stored)) = open(path)? else { return Ok(None) };
+    let Some((file, about)) = open(path)? else { return Ok(None) };
     // No compressor makes this much of so little: the length is what is damaged.
-    let plausible = len / 100_000 <= stored;
+    let plausible = len / 100_000 <= about.len();
     let mut bytes = Vec::new();
     let room = usize::try_from(len).is_ok_and(|len| bytes.try_reserve_exact(len).is_ok());
     if !plausible || !room {
@@ -141,11 +143,11 @@ pub(crate) fn unzip(path: &Path, len: u64) -> io::Result<Option<Option<Bytes>>> 
     Ok(Some(whole.then(|| bytes.into())))
 }
 
-fn open(path: &Path) -> io::Result<Option<(File, u64)>> {
+fn open(path: &Path) -> io::Result<Option<(File, fs::Metadata)>> {
     match File::open(path) {
         Ok(file) => {
-            let len = file.metadata()?.len();
-            Ok(Some((file, len)))
+            let about = file.metadata()?;
+            Ok(Some((file, about)))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

@@ -9,6 +9,7 @@
 //!   quarantine/                    what was found damaged
 //!   opening-v1                     locked while a connection is opened or a database set aside
 //!   writing-v1                     locked by the writer whose turn is next
+//!   generation-v1                  counts changes of answers, for who keeps answers in memory
 //!   locks-v1                       the engine's
 //!   .gitignore  CACHEDIR.TAG
 //! ```
@@ -160,6 +161,11 @@ impl Folder {
         OpenOptions::new().write(true).create(true).truncate(false).open(path).ok()
     }
 
+    /// The file of the counters that tell of changed answers.
+    pub(crate) fn generation(&self) -> PathBuf {
+        self.root.join("generation-v1")
+    }
+
     /// Which file is the database now.
     pub(crate) fn identity(&self) -> Option<Identity> {
         fs::metadata(self.database()).ok().map(|about| identity(&about))
@@ -225,13 +231,13 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 }
 
 #[cfg(unix)]
-fn identity(about: &fs::Metadata) -> Identity {
+pub(crate) fn identity(about: &fs::Metadata) -> Identity {
     use std::os::unix::fs::MetadataExt;
     Identity(about.dev(), about.ino())
 }
 
 /// Elsewhere an open file cannot be removed or replaced, so that being there is enough.
 #[cfg(not(unix))]
-fn identity(_: &fs::Metadata) -> Identity {
+pub(crate) fn identity(_: &fs::Metadata) -> Identity {
     Identity(0, 0)
 }

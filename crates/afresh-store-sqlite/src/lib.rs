@@ -23,6 +23,7 @@ mod entry;
 mod error;
 mod file;
 mod folder;
+mod generation;
 mod inventory;
 mod label;
 mod meta;
@@ -32,6 +33,7 @@ mod schema;
 mod slot;
 mod stage;
 mod store;
+mod verified;
 
 pub use config::{Clock, SqliteOptions, Sync};
 pub use store::SqliteStore;

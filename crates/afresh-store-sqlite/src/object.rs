@@ -78,6 +78,7 @@ enum Found {
 pub(crate) fn read(database: &Database, id: &ObjectId) -> Outcome<Option<Bytes>> {
     let mut missing = 0;
     loop {
+        let mut state = None;
         let bytes = match database.read(|reader| look(reader, id))? {
             Found::Absent => {
                 // What is absent may be so because the store was removed.
@@ -90,7 +91,12 @@ pub(crate) fn read(database: &Database, id: &ObjectId) -> Outcome<Option<Bytes>>
                 let read = if form == Form::FileZipped {
                     file::unzip(&path, len)
                 } else {
-                    file::read(&path).map(|found| found.map(Some))
+                    file::read(&path).map(|found| {
+                        found.map(|(bytes, file)| {
+                            state = file;
+                            Some(bytes)
+                        })
+                    })
                 };
                 match read.map_err(Fault::io("read", &path))? {
                     Some(bytes) => bytes,
@@ -104,7 +110,15 @@ pub(crate) fn read(database: &Database, id: &ObjectId) -> Outcome<Option<Bytes>>
             }
         };
         return match bytes {
-            Some(bytes) if ObjectId::of(&bytes) == *id => Ok(Some(bytes)),
+            Some(bytes) if state.is_some_and(|state| database.verified.knows(id, &state)) => {
+                Ok(Some(bytes))
+            }
+            Some(bytes) if ObjectId::of(&bytes) == *id => {
+                if let Some(state) = state {
+                    database.verified.remember(id, state);
+                }
+                Ok(Some(bytes))
+            }
             Some(_) => Err(corrupt(id, "is not what was written")),
             None => Err(corrupt(id, "cannot be read in full")),
         };

@@ -15,6 +15,7 @@ use crate::config::SqliteOptions;
 use crate::database::Database;
 use crate::error::{Fault, Outcome};
 use crate::folder::{Folder, Identity};
+use crate::generation::Shared;
 
 /// How often an operation is begun again because its database was replaced under it.
 const TRIES: usize = 4;
@@ -24,6 +25,7 @@ pub(crate) struct Slot {
     folder: Arc<Folder>,
     options: SqliteOptions,
     address: String,
+    pub(crate) shared: Shared,
     open: RwLock<Option<Database>>,
     /// How many have suspended and not resumed.
     suspended: Mutex<usize>,
@@ -37,6 +39,7 @@ impl Slot {
             folder,
             options,
             address,
+            shared: Shared::default(),
             open: RwLock::default(),
             suspended: Mutex::default(),
             resumed: Condvar::new(),
@@ -120,6 +123,9 @@ impl Slot {
         let writable = self.folder.prepare()?;
         let opening = self.folder.opening(true, self.options.patience)?;
         let writable = writable && opening.is_some();
+        if writable && let Err(error) = self.shared.attach(&self.folder.generation()) {
+            tracing::warn!("answers are not kept in memory: {error}");
+        }
         let open = || Database::open(self.folder.clone(), self.options.clone(), writable);
         match open() {
             Err(fault) if fault.is_damage() && writable => {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use afresh_core::{
-    Applied, Batch, Blob, Capabilities, Entry, Error, Key, Kind, ObjectId, ObjectInfo, Page,
-    Removed, Result, Scan, Store, StoreInfo, Usage,
+    Applied, Batch, Blob, Capabilities, Entry, Error, Generation, Key, Kind, ObjectId, ObjectInfo,
+    Page, Removed, Result, Scan, Store, StoreInfo, Usage,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -172,6 +172,10 @@ impl Store for SqliteStore {
             let disk_bytes = database.folder.database_bytes() + usage.file_bytes;
             Ok(Usage { disk_bytes, ..usage })
         })
+    }
+
+    fn generation(&self) -> Option<Generation> {
+        Some(self.slot.shared.generation())
     }
 
     fn suspend(&self) {

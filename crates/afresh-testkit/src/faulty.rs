@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use afresh_core::{
-    Applied, Batch, Blob, Entry, Error, Key, Kind, ObjectId, ObjectInfo, Page, Removed, Result,
-    Scan, Store, StoreInfo, Usage,
+    Applied, Batch, Blob, Entry, Error, Generation, Key, Kind, ObjectId, ObjectInfo, Page, Removed,
+    Result, Scan, Store, StoreInfo, Usage,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -144,6 +144,10 @@ impl<S: Store + ?Sized> Store for FaultyStore<S> {
     async fn usage(&self) -> Result<Usage> {
         let after = self.begin("usage")?;
         end(after, self.inner.usage().await)
+    }
+
+    fn generation(&self) -> Option<Generation> {
+        self.inner.generation()
     }
 
     fn suspend(&self) {

@@ -1,4 +1,5 @@
-//! Store addresses: `scheme:rest?option=value`. A plain path is a SQLite store.
+//! Store addresses: `scheme:rest?option=value`. A plain path is a SQLite store. Each takes `near=SIZE`: how much a
+//! process may keep of the answers in its own memory.
 //!
 //! Unknown schemes, missing drivers and bad options fail at once and name what is allowed.
 
@@ -6,6 +7,8 @@ use std::sync::Arc;
 
 use afresh_core::{Error, Kind, Result, Store};
 use afresh_engine::{Engine, Options};
+
+use crate::units;
 
 /// Schemes that afresh speaks, or will: a known one without a driver is told apart from a typing error.
 const PLANNED: [&str; 12] = [
@@ -30,7 +33,12 @@ pub struct Opened {
     pub engine: Engine,
     /// Sentences to show, such as that a damaged database was set aside.
     pub notices: Vec<String>,
+    /// How many bytes of answers a front end may keep in memory.
+    pub near: u64,
 }
+
+/// Without `near=`: 64 MiB.
+const NEAR: u64 = 64 << 20;
 
 /// Opens the store at `address`: `memory:`, `sqlite:PATH`, or just a path.
 ///
@@ -42,13 +50,32 @@ pub struct Opened {
 /// # Errors
 /// [`Kind::Config`] for an address that is not understood; otherwise whatever keeps the store from opening.
 pub fn open(address: &str, options: Options) -> Result<Opened> {
-    let (store, notices) = store(address)?;
-    Ok(Opened { engine: Engine::new(store, options), notices })
-}
-
-fn store(address: &str) -> Result<(Arc<dyn Store>, Vec<String>)> {
     let (scheme, rest) = split(address);
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (near, query) = near(query)?;
+    let (store, notices) = store(scheme, path, &query)?;
+    Ok(Opened { engine: Engine::new(store, options), notices, near })
+}
+
+/// The size in `near=`, and the other options.
+fn near(query: &str) -> Result<(u64, Vec<(&str, &str)>)> {
+    let mut size = NEAR;
+    let mut others = Vec::new();
+    for (name, value) in pairs(query) {
+        if name == "near" {
+            size = units::size(value)?;
+        } else {
+            others.push((name, value));
+        }
+    }
+    Ok((size, others))
+}
+
+fn store(
+    scheme: &str,
+    path: &str,
+    query: &[(&str, &str)],
+) -> Result<(Arc<dyn Store>, Vec<String>)> {
     match scheme {
         #[cfg(feature = "memory")]
         "memory" => {
@@ -82,7 +109,7 @@ fn split(address: &str) -> (&str, &str) {
 }
 
 #[cfg(feature = "sqlite")]
-fn sqlite(path: &str, query: &str) -> Result<(Arc<dyn Store>, Vec<String>)> {
+fn sqlite(path: &str, query: &[(&str, &str)]) -> Result<(Arc<dyn Store>, Vec<String>)> {
     use afresh_store_sqlite::{SqliteOptions, SqliteStore, Sync};
 
     if path.is_empty() {
@@ -90,7 +117,7 @@ fn sqlite(path: &str, query: &str) -> Result<(Arc<dyn Store>, Vec<String>)> {
             .with_hint("write `sqlite:.afresh`"));
     }
     let mut options = SqliteOptions::default();
-    for (name, value) in pairs(query) {
+    for (name, value) in query.iter().copied() {
         match (name, value) {
             ("sync", "full") => options.sync = Sync::Full,
             ("sync", "normal") => options.sync = Sync::Normal,
@@ -100,7 +127,9 @@ fn sqlite(path: &str, query: &str) -> Result<(Arc<dyn Store>, Vec<String>)> {
                     Kind::Config,
                     format!("`sqlite:` has no option `{name}={value}`"),
                 )
-                .with_hint("the options are sync=full, sync=normal (the default) and sync=off"));
+                .with_hint(
+                    "the options are sync=full, sync=normal (the default), sync=off and near=SIZE",
+                ));
             }
         }
     }
@@ -110,11 +139,11 @@ fn sqlite(path: &str, query: &str) -> Result<(Arc<dyn Store>, Vec<String>)> {
 }
 
 #[cfg(feature = "memory")]
-fn no_options(scheme: &str, query: &str) -> Result<()> {
-    match pairs(query).next() {
+fn no_options(scheme: &str, query: &[(&str, &str)]) -> Result<()> {
+    match query.first() {
         Some((name, _)) => {
             Err(Error::new(Kind::Config, format!("`{scheme}:` has no option `{name}`"))
-                .with_hint(format!("`{scheme}:` takes no options")))
+                .with_hint(format!("`{scheme}:` takes only near=SIZE")))
         }
         None => Ok(()),
     }

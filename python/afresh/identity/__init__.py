@@ -10,6 +10,7 @@ weaker identity and is listed as opaque. Nothing here runs project code or impor
 from __future__ import annotations
 
 from ._model import MISSING, Identity, Mutable, Seen, Watch
+from ._value import inside
 from ._walk import callable_digest, identify
 
-__all__ = ["MISSING", "Identity", "Mutable", "Seen", "Watch", "callable_digest", "identify"]
+__all__ = ["MISSING", "Identity", "Mutable", "Seen", "Watch", "callable_digest", "identify", "inside"]

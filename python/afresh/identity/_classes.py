@@ -13,7 +13,7 @@ import sys
 from types import FunctionType, GetSetDescriptorType, MappingProxyType, MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
-from . import _bytecode, _functions, _origin, _texts, _value
+from . import _bytecode, _fields, _functions, _origin, _texts, _value
 from ._model import MISSING, Node, combine
 from ._naming import module_name
 
@@ -32,8 +32,11 @@ _BOOKKEEPING = frozenset({
     "__mutable_keys__", "__extra_items__", "__closed__", "_member_names_", "_member_map_", "_value2member_map_",
     "_member_type_", "_value_repr_", "_unhashable_values_", "_hashable_values_", "_unhashable_values_map_",
     "_use_args_", "_new_member_", "_generate_next_value_", "_sort_order_", "_missing_called_", "__new_member__",
-    "__init_subclass_called__",
+    "__init_subclass_called__", "__slotnames__",
 })  # fmt: skip
+
+
+_CODE = (FunctionType, classmethod, staticmethod, property)
 
 
 def real_dict(proxy: Any) -> Any:
@@ -72,7 +75,7 @@ def _members(cls: type) -> list[tuple[str, Any]]:
             continue
         if name == "__hash__" and value is None:
             continue
-        if names is not None and (name in names or (name.startswith("_") and not isinstance(value, FunctionType))):
+        if names is not None and (name in names or (name.startswith("_") and not isinstance(value, _CODE))):
             continue
         if is_tuple and _value.kind_of(type(value))[0] in ("collections", "_collections"):
             continue
@@ -126,7 +129,8 @@ def _source(
 ) -> tuple[_texts.Definition, _texts.Text] | None:
     """The class statement, if it can be found and is what was executed."""
     qualname = _value.kind_of(cls)[1]
-    own = [func for func in methods if func.__qualname__.startswith(f"{qualname}.")]
+    # A library that makes methods may give them the names of the class.
+    own = [func for func in methods if func.__qualname__.startswith(f"{qualname}.") and func.__globals__ is space]
     line = cls.__dict__.get("__firstlineno__")
     file = space.get("__file__")
     if own:
@@ -142,7 +146,7 @@ def _source(
         found: _texts.Definition = text.source.class_(qualname, line, False, ignored)
     except Exception:
         return None
-    if text.needs_check and not (own and all(text.confirms(func.__code__) for func in own)):
+    if not text.is_certain(space) and not (own and all(text.confirms(func.__code__, space) for func in own)):
         return None
     return found, text
 
@@ -164,35 +168,20 @@ def expand(walker: Walker, made: Node, cls: type) -> None:
         made.file, made.line, made.text = text.filename, definition[3], definition[5]
         references = definition[1]
     else:
-        made.local = combine("class-live", [part.encode("utf-8", "surrogatepass") for part in _outline(cls)])
+        made.local = combine("class-live", [qualname.encode("utf-8", "surrogatepass")])
+        for name, value in _fields.declared(cls):
+            walker.use(made, name, value, f"{qualname} {name}")
     _ancestors(walker, made, cls)
+    _kin(walker, made, cls, methods)
     for reference in references:
         _functions.resolve(walker, made, space, reference, required=False)
-    _fields(walker, made, cls)
+    _defaults(walker, made, cls)
     attributes = real_dict(type.__dict__["__dict__"].__get__(cls))
     walker.counting(attributes)
     walker.watching(cls, "__mro__", cls.__mro__)
     for name, value in members:
         walker.watching(attributes, name, value)
         walker.use(made, name, value, f"{qualname}.{name}")
-
-
-def _outline(cls: type) -> list[str]:
-    """What can be said of a class without its source: its name, fields and their types by name."""
-    lines = [cls.__qualname__]
-    annotations = cls.__dict__.get("__annotations__")
-    if isinstance(annotations, dict):
-        for name, kind in annotations.items():
-            cls_of = kind if isinstance(kind, type) else type(kind)
-            text = kind if isinstance(kind, str) else ".".join(_value.kind_of(cls_of))
-            lines.append(f"{name}: {text}")
-    params = cls.__dict__.get("__dataclass_params__")
-    for name in getattr(type(params), "__slots__", ()):
-        lines.append(f"{name} = {getattr(params, name, None)}")
-    names = cls.__dict__.get("_fields")
-    if isinstance(names, tuple):
-        lines.extend(str(name) for name in names)
-    return lines
 
 
 def _ancestors(walker: Walker, made: Node, cls: type) -> None:
@@ -204,7 +193,25 @@ def _ancestors(walker: Walker, made: Node, cls: type) -> None:
         walker.use(made, "metaclass", type(cls))
 
 
-def _fields(walker: Walker, made: Node, cls: type) -> None:
+def _kin(walker: Walker, made: Node, cls: type, methods: list[FunctionType]) -> None:
+    """Classes that answer for this one: those registered with an abstract class, and its subclasses if asked for."""
+    if type.__dict__["__dict__"].__get__(cls).get("_abc_impl") is not None:
+        for other in _value.registered(cls):
+            walker.use(made, "registered", other)
+        walker.following("registered classes", walker.registrations)
+    if any("__subclasses__" in func.__code__.co_names for func in methods):
+        descendants(walker, made, cls)
+
+
+def descendants(walker: Walker, made: Node, cls: type) -> None:
+    """The subclasses of a class."""
+    kin = _value.Kin(cls)
+    for other in kin.classes():
+        walker.use(made, "subclass", other)
+    walker.following(f"subclasses of {_value.kind_of(cls)[1]}", kin)
+
+
+def _defaults(walker: Walker, made: Node, cls: type) -> None:
     """Default values that generated code keeps out of sight, and the members of an enumeration."""
     fields = cls.__dict__.get("__dataclass_fields__")
     if isinstance(fields, dict):

@@ -10,7 +10,7 @@ import builtins
 from types import CellType, CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from . import _bytecode, _modules, _origin, _texts, _value
+from . import _bytecode, _modules, _origin, _texts, _value, _wrappers
 from ._model import MISSING, Node, combine
 from ._naming import function_name, module_name
 
@@ -50,7 +50,8 @@ def _held(func: FunctionType) -> list[tuple[str, Any]]:
     held: list[tuple[str, Any]] = []
     for name, cell in zip(func.__code__.co_freevars, func.__closure__ or ()):
         value = _contents(cell)
-        if isinstance(value, (FunctionType, type)) or type(value) in _value.SCALARS or _holds_code(value):
+        kept = isinstance(value, (FunctionType, type)) or type(value) in _value.SCALARS or _holds_code(value)
+        if kept or _wrappers.holds_project(value):
             held.append((name, value))
     wrapped = func.__dict__.get("__wrapped__", MISSING)
     if wrapped is not MISSING and all(wrapped is not value for _, value in held):
@@ -98,7 +99,7 @@ def own_digest(walker: Walker, func: FunctionType) -> tuple[bytes, Any]:
     found = _texts.of_function(func, walker.ignored_in(func.__globals__))
     if found is not None:
         return combine("source", [found[0][0]]), found
-    return _bytecode.code_digest(func.__code__, func.__doc__), None
+    return _bytecode.code_digest(func.__code__), None
 
 
 def shallow(walker: Walker, func: FunctionType) -> bytes:
@@ -106,7 +107,8 @@ def shallow(walker: Walker, func: FunctionType) -> bytes:
     if _origin.of_space(func.__globals__) != _origin.PROJECT:
         return combine("library", [function_name(func).encode("utf-8", "surrogatepass")])
     parts = [own_digest(walker, func)[0]]
-    values = list(func.__defaults__ or ()) + [_contents(cell) for cell in func.__closure__ or ()]
+    values = [*(func.__defaults__ or ()), *(func.__kwdefaults__ or {}).values()]
+    values += [_contents(cell) for cell in func.__closure__ or ()]
     for value in values[:_MAX_DEFAULTS]:
         plain = type(value) in _value.SCALARS
         parts.append(_value.digest_noting(walker, value)[0] if plain else b"")
@@ -153,6 +155,7 @@ def _defaults(walker: Walker, made: Node, func: FunctionType) -> None:
     for name, value in zip(names[len(names) - len(values) :], values):
         walker.use(made, f"{name}=", value, f"default {name}")
     for name, value in sorted((func.__kwdefaults__ or {}).items()):
+        walker.watching(func.__kwdefaults__, name, value)
         walker.use(made, f"{name}=", value, f"default {name}")
 
 
@@ -193,9 +196,10 @@ def resolve(
         if written_only and builtin is MISSING:
             return
         walker.watching(space, root, MISSING)
+        walker.watching(_BUILTINS, root, builtin)
         if builtin is MISSING:
             made.edges.append((label, walker.leaf("missing", root)))
-        elif type(builtin) is FunctionType and _origin.of_space(builtin.__globals__) == _origin.PROJECT:
+        elif _modules.is_foreign(builtin, "builtins") or not callable(builtin):
             made.edges.append((label, walker.node(builtin, label)))
         return
     if written_only and _value.only_itself(value):

@@ -9,9 +9,12 @@ modules and previews have no part in it.
 from __future__ import annotations
 
 import threading
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from afresh import _afresh
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 combine = _afresh.combine
 # `state.mode`: who is asking when `digest_value` calls back; see _value.py.
@@ -95,26 +98,44 @@ _ROLES = {"function": "helper", "bytecode": "helper", "external": "library"}
 
 
 class Identity:
-    """What a function is, and what to look at to know that this still holds."""
+    """What a function is, and what to look at to know that this still holds.
+
+    `key` is the name that its calls are looked up by: without the module, so that a function may move from a module to
+    a cell or be loaded under another name. Where the digest does not say everything, the module is kept in it.
+    """
 
     __slots__ = (
         "_components",
         "_record",
+        "_validity",
         "absent",
         "attributes",
         "digest",
+        "key",
         "mutable",
         "name",
         "opaque",
         "sizes",
+        "tracks",
         "watch",
     )
 
-    def __init__(self, name: str, components: list[Node], seen: Seen, opaque: tuple[str, ...]) -> None:
-        self.name = name
+    def __init__(
+        self,
+        name: tuple[str, str],
+        components: list[Node],
+        seen: Seen,
+        opaque: tuple[str, ...],
+        tracks: frozenset[str] = frozenset(),
+    ) -> None:
+        self.name = ".".join(name)
+        self.key = self.name if opaque else name[1]
         self.digest: bytes = root_digest(components)
         self.watch, self.absent, self.attributes, self.sizes, self.mutable = seen
+        self._validity = _afresh.Validity(self.watch, self.absent, self.attributes, self.sizes)
         self.opaque = opaque
+        #: What remembered functions that it reaches are seen to read while they run: "files", "env".
+        self.tracks = tracks
         self._components = components
         self._record: bytes | None = None
 
@@ -122,16 +143,19 @@ class Identity:
     def record(self) -> bytes:
         """The components as JSON: what `why` and `diff` compare. Never part of the digest."""
         if self._record is None:
-            self._record = self._write_record()
+            self._record = self.write_record(self.name, self.digest)
         return self._record
 
-    def _write_record(self) -> bytes:
-        import json
+    def data(self) -> list[str]:
+        """The names of the data it refers to."""
+        return sorted({node.name for node in self._components if node.kind == "data"})
 
+    def rows(self, root: str = "function") -> list[dict[str, Any]]:
+        """The components for a record; `root` is the role of the first."""
         number = {id(node): index for index, node in enumerate(self._components)}
         rows = []
         for node in self._components:
-            role = "function" if node is self._components[0] else _ROLES.get(node.kind, node.kind)
+            role = root if node is self._components[0] else _ROLES.get(node.kind, node.kind)
             row: dict[str, Any] = {
                 "label": f"{role} {node.name}",
                 "kind": node.kind,
@@ -147,26 +171,32 @@ class Identity:
                 if value is not None:
                     row[key] = value
             rows.append(row)
+        return rows
+
+    def write_record(
+        self, name: str, digest: bytes, more: Sequence[dict[str, Any]] = (), aside: bool = False
+    ) -> bytes:
+        """A record under this name and digest, with more rows than its own components.
+
+        `aside`: the components have no part in the digest, and are there for people to look at.
+        """
+        # Not `json.dumps`: a test may have put something else in its place.
+        from json.encoder import JSONEncoder
+
+        rows = [{**row, "aside": True} for row in self.rows()] if aside else self.rows()
         content = {
             "format": 1,
-            "name": self.name,
-            "digest": self.digest.hex(),
-            "components": rows,
+            "name": name,
+            "digest": digest.hex(),
+            "components": [*rows, *more],
             "opaque": list(self.opaque),
         }
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        text = JSONEncoder(sort_keys=True, separators=(",", ":")).encode(content)
         return text.encode("utf-8", "surrogatepass")
 
     def holds(self) -> bool:
         """Whether nothing it rests on has changed. The hot path does the same in Rust."""
-        for space, key, expected in self.watch:
-            if space.get(key, MISSING) is not expected:
-                return False
-        if any(key in space for space, key in self.absent):
-            return False
-        if any(getattr(holder, name, MISSING) is not value for holder, name, value in self.attributes):
-            return False
-        if any(len(space) != size for space, size in self.sizes):
+        if not self._validity.holds():
             return False
         if not self.mutable:
             return True

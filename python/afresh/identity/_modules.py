@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -22,33 +23,47 @@ from ._naming import module_name
 if TYPE_CHECKING:
     from ._walk import Walker
 
+# What every module has, and what Python or a library notes there.
+_BOOKKEEPING = frozenset({
+    "__name__", "__doc__", "__package__", "__loader__", "__spec__", "__path__", "__file__", "__cached__",
+    "__builtins__", "__annotations__", "__annotate__", "__conditional_annotations__", "__warningregistry__",
+    })  # fmt: skip
 _specs: dict[str, tuple[str | None, list[str] | None] | None] = {}
+_loaders: dict[str, Any] = {}
 _SEEN_THROUGH = frozenset({"cache", "lru_cache", "functools.cache", "functools.lru_cache", "memo", "afresh.memo"})
 
 
-def node(walker: Walker, module: ModuleType) -> Node:
-    """A module used as a value: of the project, everything in it."""
+def node(walker: Walker, module: ModuleType, whole: bool = False) -> Node:
+    """A module used as a value: of the project, its text and the functions and classes in it.
+
+    `whole`: its data and what it imports as well. Data may be what the module remembers for itself, so it takes
+    somebody to say that it matters.
+    """
     file = getattr(module, "__file__", None)
     name = module.__name__
     if _origin.of_module(name, file) != _origin.PROJECT:
         return walker.external(name, "", file if isinstance(file, str) else None)
     made = Node("module", module_name(name, module.__dict__))
-    return walker.register(module, made, lambda: _expand(walker, made, module))
+    return walker.register(module, made, lambda: _expand(walker, made, module, whole))
 
 
-def _expand(walker: Walker, made: Node, module: ModuleType) -> None:
+def _expand(walker: Walker, made: Node, module: ModuleType, whole: bool) -> None:
     file = getattr(module, "__file__", None)
-    text = _texts.of_path(file) if isinstance(file, str) else None
+    made.local = combine("module", [])
+    if isinstance(file, str):
+        made.file, made.line = file, 1
+    text = _texts.of_path(file) if whole and isinstance(file, str) else None
     if text is not None:
         definition = text.source.module()
         made.local = combine("module", [definition[0]])
         made.file, made.line, made.text = text.filename, 1, text.text
-    else:
-        made.local = combine("module", [])
-    for name, value in sorted(module.__dict__.items()):
-        own = getattr(value, "__module__", None) == module.__name__
-        if own and isinstance(value, (FunctionType, type)):
-            walker.watching(module.__dict__, name, value)
+    elif whole and isinstance(file, str) and file.endswith(tuple(EXTENSION_SUFFIXES)):
+        made.edges.append(("binary", binary(walker, made.name, "", file)))
+    space = module.__dict__
+    walker.counting(space)
+    for name, value in sorted(((n, v) for n, v in space.items() if isinstance(n, str)), key=lambda pair: pair[0]):
+        if name not in _BOOKKEEPING:
+            walker.watching(space, name, value)
             walker.use(made, name, value, f"{made.name}.{name}")
 
 
@@ -62,9 +77,11 @@ def attribute(walker: Walker, module: ModuleType, name: str, rest: tuple[str, ..
     if origin != _origin.PROJECT:
         if isinstance(value, ModuleType):
             return (value,)
-        if isinstance(value, (FunctionType, type)) and _is_project(value):
+        if callable(value):
+            # Somebody may put something else in its place.
             walker.watching(space, name, value)
-            return (value,)
+            if is_foreign(value, full):
+                return (value,)
         return walker.external(full, ".".join((name, *rest)), file if isinstance(file, str) else None)
     walker.watching(space, name, value)
     if value is not MISSING:
@@ -79,15 +96,23 @@ def attribute(walker: Walker, module: ModuleType, name: str, rest: tuple[str, ..
     hook = space.get("__getattr__")
     made = Node("missing", label, combine("missing", [name.encode("utf-8", "surrogatepass")]))
     if hook is not None:
-        walker.weak(f"{label}: made by {full}.__getattr__, whose code is followed but not its outcome")
+        # Such a hook most often loads a part of its package: that all of it is as it was stands in for the outcome.
+        walker.weak(f"{label}: made by {full}.__getattr__, whose code and package are followed but not its outcome")
         walker.use(made, "__getattr__", hook)
+        made.edges.append(("package", walker.leaf("package", full, *_texts.below(path or ()))))
     return made
 
 
-def _is_project(value: Any) -> bool:
+def is_foreign(value: Any, module: str) -> bool:
+    """Whether something in a library is not the library's: code of the project, or a wrapper or mock put there."""
     if isinstance(value, FunctionType):
         return _origin.of_space(value.__globals__) == _origin.PROJECT
-    return _origin.of_class(value) == _origin.PROJECT
+    if isinstance(value, type):
+        return _origin.of_class(value) == _origin.PROJECT
+    kind = _value.kind_of(type(value))[0].partition(".")[0]
+    return kind not in ("builtins", "_functools", module.partition(".")[0]) and (
+        kind in ("functools", "unittest") or _origin.of_class(type(value)) == _origin.PROJECT
+    )
 
 
 def binary(walker: Walker, module: str, name: str, file: str) -> Node:
@@ -170,6 +195,7 @@ def _find(full: str) -> tuple[str | None, list[str] | None] | None:
         return None
     origin = spec.origin if spec.has_location else None
     folders = list(spec.submodule_search_locations) if spec.submodule_search_locations is not None else None
+    _loaders[full] = spec.loader
     _specs[full] = (origin, folders)
     return _specs[full]
 
@@ -183,7 +209,7 @@ def unloaded(walker: Walker, full: str, attributes: tuple[str, ...], label: str)
     place = file or (os.path.join(folders[0], "") if folders else None)
     if _origin.of_module(full, place) != _origin.PROJECT:
         return walker.external(full, ".".join(attributes), place)
-    text = _texts.of_path(file) if file is not None and file.endswith(".py") else None
+    text = _source(full, file)
     if text is None:
         if attributes and folders:
             return unloaded(walker, f"{full}.{attributes[0]}", attributes[1:], label)
@@ -193,6 +219,19 @@ def unloaded(walker: Walker, full: str, attributes: tuple[str, ...], label: str)
         made.file, made.line, made.text = text.filename, 1, text.text
         return made
     return _Unloaded(walker, full, text, folders is not None).name(attributes[0], attributes[1:], label)
+
+
+def _source(full: str, file: str | None) -> _texts.Text | None:
+    if file is None or not file.endswith(".py"):
+        return None
+    text = _texts.of_path(file)
+    if text is None and not os.path.exists(file):
+        try:
+            content = _loaders[full].get_source(full)
+        except Exception:
+            return None
+        return _texts.of_loader(file, content) if content is not None else None
+    return text
 
 
 class _Unloaded:
@@ -257,7 +296,7 @@ class _Unloaded:
 
     def _value(self, key: tuple[str, ...], name: str, what: Any, label: str) -> Node:
         definition, value = what
-        if value is not None:
+        if value is not None and not self._is_filled(name):
             import ast
 
             try:
@@ -270,10 +309,46 @@ class _Unloaded:
                 made.local = _afresh.digest_value(literal)[0]
                 self.walker.named[key] = made
                 return made
-        made = Node("assignment", f"{self.full}.{name}", combine("assignment", [definition[0]]))
+        parts = [definition[0]]
+        if self._is_filled(name):
+            parts.append(self.text.source.module()[0])
+        made = Node("assignment", f"{self.full}.{name}", combine("assignment", parts))
         made.file, made.line, made.text = self.text.filename, definition[3], definition[5]
         self.walker.named[key] = made
-        return self.walker.register(made, made, lambda: self._references(made, definition[1]))
+
+        def expand() -> None:
+            self._references(made, definition[1])
+            self._imports(made, name, definition[5])
+
+        return self.walker.register(made, made, expand)
+
+    def _is_filled(self, name: str) -> bool:
+        """Whether something in the module puts more into what the name is bound to: a registry."""
+        import re
+
+        pattern = rf"\b{re.escape(name)}\s*(\[|\.\s*(append|add|update|setdefault|insert|extend|register)\b)"
+        return re.search(pattern, self.text.text) is not None
+
+    def _imports(self, made: Node, name: str, text: str) -> None:
+        """Adds what imports among the statements that bind a name lead to, such as those of a `try`."""
+        if "import" not in text:
+            return
+        import ast
+        import textwrap
+
+        for step in ast.walk(ast.parse(textwrap.dedent(text))):
+            if isinstance(step, ast.ImportFrom):
+                for alias in step.names:
+                    if name in (alias.asname, alias.name):
+                        found = imported(
+                            self.walker, self.space, step.level, step.module or "", alias.name, (), alias.name
+                        )
+                        made.edges.append((alias.name, found))
+            elif isinstance(step, ast.Import):
+                for alias in step.names:
+                    if name in (alias.asname, alias.name.partition(".")[0]):
+                        found = imported(self.walker, self.space, 0, alias.name, None, (), alias.name)
+                        made.edges.append((alias.name, found))
 
     def _function(self, made: Node, name: str, line: int) -> None:
         plain = self.text.source.function(name, line)

@@ -28,8 +28,20 @@ def module_name(name: object, space: dict[str, Any] | None = None) -> str:
     return _from_file(file)
 
 
+_names: dict[str, str] = {}
+
+
 def _from_file(file: str) -> str:
-    folder, base = os.path.split(os.path.abspath(file))
+    file = os.path.abspath(file)
+    name = _names.get(file)
+    if name is None:
+        # Looked up once: a package does not become one while the program runs.
+        name = _names.setdefault(file, _dotted(file))
+    return name
+
+
+def _dotted(file: str) -> str:
+    folder, base = os.path.split(file)
     parts = [os.path.splitext(base)[0]]
     while os.path.isfile(os.path.join(folder, "__init__.py")):
         folder, package = os.path.split(folder)
@@ -43,6 +55,11 @@ def _from_file(file: str) -> str:
 
 def function_name(func: Any) -> str:
     """`module.qualname` of a callable, whatever it is."""
+    return ".".join(qualified(func))
+
+
+def qualified(func: Any) -> tuple[str, str]:
+    """The module and the qualified name of a callable, whatever it is."""
     try:
         qualname = getattr(func, "__qualname__", None) or getattr(func, "__name__", None)
         owner = func
@@ -53,6 +70,6 @@ def function_name(func: Any) -> str:
         space = getattr(owner, "__globals__", None)
         if not isinstance(space, dict) or space.get("__name__") != module:
             space = None
-        return f"{module_name(module, space)}.{qualname}"
+        return module_name(module, space), qualname
     except Exception:
-        return f"?.{type(func).__qualname__}"
+        return "?", type(func).__qualname__

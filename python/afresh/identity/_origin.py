@@ -60,7 +60,18 @@ def of_class(cls: type) -> str:
     name = getattr(cls, "__module__", None)
     module = sys.modules.get(name) if isinstance(name, str) else None
     file = getattr(module, "__file__", None) if module is not None else None
-    return of_module(name, file)
+    origin = of_module(name, file)
+    if origin == STANDARD and not _is_in(module, cls):
+        # `make_dataclass` and `new_class` make classes that say they are of the module `types`.
+        return PROJECT
+    return origin
+
+
+def _is_in(module: Any, cls: type) -> bool:
+    if not cls.__flags__ & (1 << 9) or module is None:
+        return True
+    qualname = type.__dict__["__qualname__"].__get__(cls)
+    return "." in qualname or qualname in module.__dict__ or module.__name__ != "types"
 
 
 class Distribution(NamedTuple):

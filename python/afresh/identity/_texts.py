@@ -12,6 +12,7 @@ import os
 import sys
 import time
 import weakref
+from collections.abc import Iterable
 from types import CodeType
 from typing import Any
 
@@ -62,9 +63,14 @@ class Text:
         self.source: Any = _afresh.Source(text)
         self._compiled: dict[tuple[str, int], list[CodeType]] | None = None
 
-    def confirms(self, code: CodeType) -> bool:
+    def is_certain(self, space: dict[str, Any]) -> bool:
+        """Whether what ran in a namespace was made from this text, without a further look."""
+        # What has no loader was compiled by somebody, who may have changed the text before.
+        return not self.needs_check and (not self.is_file or space.get("__loader__") is not None)
+
+    def confirms(self, code: CodeType, space: dict[str, Any]) -> bool:
         """Whether this text compiles to that code."""
-        if not self.needs_check:
+        if self.is_certain(space):
             return True
         if self._compiled is None:
             self._compiled = {}
@@ -82,7 +88,7 @@ class Text:
         return any(_bytecode.code_digest(one) == wanted for one in candidates)
 
 
-_files: dict[str, tuple[tuple[int, int], Text | None]] = {}
+_files: dict[str, tuple[tuple[int, int, int], Text | None]] = {}
 _cells: dict[tuple[str, str], Text | None] = {}
 _known: dict[int, tuple[weakref.ref[CodeType], tuple[Definition, Text] | None]] = {}
 
@@ -101,13 +107,24 @@ def decode(data: bytes) -> str:
     return data.decode(encoding).removeprefix("\ufeff")
 
 
+def _is_doubtful(path: str, modified: float) -> bool:
+    """Whether Python may have loaded bytecode of an older text: it compares times by the second and sizes only."""
+    folder, name = os.path.split(path)
+    stem = os.path.splitext(name)[0]
+    try:
+        written = os.stat(os.path.join(folder, "__pycache__", f"{stem}.{sys.implementation.cache_tag}.pyc")).st_mtime
+    except OSError:
+        return False
+    return written < modified + 1.0
+
+
 def of_path(path: str) -> Text | None:
     """The text of a file on disk, or None where it cannot be read or parsed."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
         return None
-    stamp = (status.st_mtime_ns, status.st_size)
+    stamp = (status.st_mtime_ns, status.st_ctime_ns, status.st_size)
     known = _files.get(path)
     if known is not None and known[0] == stamp:
         return known[1]
@@ -115,11 +132,31 @@ def of_path(path: str) -> Text | None:
     try:
         with open(path, "rb") as handle:
             content = decode(handle.read())
-        text = Text(path, content, True, status.st_mtime > _STARTED)
+        # A restored file may have an old time of modification, but never an old time of change.
+        late = max(status.st_mtime, status.st_ctime) > _STARTED
+        text = Text(path, content, True, late or _is_doubtful(path, status.st_mtime))
     except Exception:
         text = None
     _files[path] = (stamp, text)
     return text
+
+
+def of_loader(filename: str, content: str) -> Text | None:
+    """The text that a loader gave for a module, from within an archive for one."""
+    return _of_cell(filename, content, False)
+
+
+def below(folders: Iterable[str]) -> list[str]:
+    """What the source files of a package say, as a list of names and digests."""
+    said: list[str] = []
+    for folder in folders:
+        for where, inner, names in os.walk(folder):
+            inner.sort()
+            for name in sorted(names):
+                text = of_path(os.path.join(where, name)) if name.endswith(".py") else None
+                if text is not None:
+                    said += [os.path.relpath(os.path.join(where, name), folder), text.source.module()[0].hex()]
+    return said
 
 
 def _of_cell(filename: str, content: str, check: bool) -> Text | None:
@@ -145,6 +182,10 @@ def _command() -> str | None:
 
 def of_code(filename: str, space: dict[str, Any]) -> Text | None:
     """The text that code of this file name was made from."""
+    home = space.get("__file__")
+    if isinstance(home, str) and home.endswith(".pyc"):
+        # Where its source is, if anywhere, and whether it is still the same, nobody knows.
+        return None
     if not filename.startswith("<"):
         path = filename
         if not os.path.isabs(path):
@@ -186,7 +227,7 @@ def _body_start(code: CodeType) -> tuple[int, int] | None:
     return min(found) if found else None
 
 
-def _locate(code: CodeType, text: Text, ignored: list[str]) -> Definition | None:
+def _locate(code: CodeType, space: dict[str, Any], text: Text, ignored: list[str]) -> Definition | None:
     count = code.co_argcount + code.co_kwonlyargcount
     count += bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)
     names = list(code.co_varnames[:count])
@@ -199,7 +240,7 @@ def _locate(code: CodeType, text: Text, ignored: list[str]) -> Definition | None
     mangled = any(name.startswith("__") for name in written)
     if written != names and not mangled:
         return None
-    return definition if text.confirms(code) else None
+    return definition if text.confirms(code, space) else None
 
 
 def of_function(func: Any, ignored: list[str]) -> tuple[Definition, Text] | None:
@@ -213,7 +254,7 @@ def of_function(func: Any, ignored: list[str]) -> tuple[Definition, Text] | None
     try:
         text = of_code(code.co_filename, func.__globals__)
         if text is not None:
-            definition = _locate(code, text, ignored)
+            definition = _locate(code, func.__globals__, text, ignored)
             if definition is not None:
                 found = (definition, text)
     except Exception:

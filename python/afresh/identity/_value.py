@@ -36,12 +36,13 @@ _NOT_DATA = {
     ("concurrent.futures._base", "Future"), ("asyncio.events", "AbstractEventLoop"),
     ("_asyncio", "Future"), ("_asyncio", "Task"), ("asyncio.mixins", "_LoopBoundMixin"),
     ("asyncio.locks", "Lock"), ("asyncio.locks", "Semaphore"), ("asyncio.locks", "Event"),
-    ("weakref", "ReferenceType"),
-    ("builtins", "generator"), ("builtins", "coroutine"), ("builtins", "async_generator"), ("builtins", "frame"),
+    ("builtins", "coroutine"), ("builtins", "frame"),
     ("subprocess", "Popen"), ("sqlite3", "Connection"), ("sqlite3", "Cursor"), ("queue", "Queue"),
     ("queue", "SimpleQueue"), ("_queue", "SimpleQueue"), ("tqdm.std", "tqdm"), ("types", "TracebackType"),
     ("builtins", "traceback"), ("mmap", "mmap"), ("tempfile", "_TemporaryFileWrapper"), ("warnings", "catch_warnings"),
 }  # fmt: skip
+# Handles that lead to nothing but their own contents.
+_IN_MEMORY = {("_io", "StringIO"), ("_io", "BytesIO")}
 # Containers whose methods change nothing but themselves: only written, they are no input.
 _CONTAINERS = {
     ("builtins", "list"), ("builtins", "dict"), ("builtins", "set"), ("builtins", "bytearray"),
@@ -50,6 +51,8 @@ _CONTAINERS = {
 }  # fmt: skip
 
 BUILTINS = builtins.__dict__
+# Tables of closures in tables of closures are looked into so far; what is deeper goes by its place.
+_MAX_DEPTH = 3
 
 
 def kind_of(cls: type) -> tuple[str, str]:
@@ -63,6 +66,8 @@ def kind_of(cls: type) -> tuple[str, str]:
 
 def is_not_data(value: object) -> bool:
     """Loggers, locks, handles, tasks: used, but not an input."""
+    if kind_of(type(value)) in _IN_MEMORY:
+        return False
     return any(kind_of(cls) in _NOT_DATA for cls in type(value).__mro__)
 
 
@@ -80,7 +85,7 @@ def is_frozen(value: object, depth: int = 0) -> bool:
         if depth > 8:
             return False
         return all(is_frozen(item, depth + 1) for item in value)  # type: ignore[attr-defined]
-    return kind_of(cls) in _FROZEN or isinstance(value, enum.Enum) or cls is FunctionType
+    return kind_of(cls) in _FROZEN or issubclass(cls, enum.Enum) or cls is FunctionType
 
 
 class Pointers:
@@ -106,6 +111,52 @@ class Pointers:
             state.mode = outer
 
 
+def inside(value: object) -> object:
+    """Some mutable data itself, however it is looked at again."""
+    from . import _pieces
+
+    return value.value if type(value) is Pointers or type(value) is _pieces.Shape else value
+
+
+class Kin:
+    """The classes that derive from a class, at any distance."""
+
+    __slots__ = ("cls",)
+
+    def __init__(self, cls: type) -> None:
+        self.cls = cls
+
+    def classes(self) -> list[type]:
+        """The classes, by name."""
+        found: dict[int, type] = {}
+        waiting: list[Any] = [self.cls]
+        while waiting:
+            below: list[Any] = type.__subclasses__(waiting.pop())
+            waiting += [one for one in below if id(one) not in found]
+            found.update((id(one), one) for one in below)
+        return sorted(found.values(), key=kind_of)
+
+    def __afresh_key__(self) -> list[int]:
+        return [id(one) for one in self.classes()]
+
+
+class Registrations:
+    """How often a class was registered with an abstract one, anywhere: one look for all of them."""
+
+    def __afresh_key__(self) -> int:
+        import abc
+
+        return abc.get_cache_token()  # type: ignore[return-value,unused-ignore]
+
+
+def registered(cls: type) -> list[type]:
+    """The classes that were registered with an abstract class, by name."""
+    import abc
+
+    found = [one() for one in abc.__dict__["_get_dump"](cls)[0]]
+    return sorted((one for one in found if one is not None), key=kind_of)
+
+
 def preview(value: object) -> str:
     """The value for a person; never runs code of the project and never takes long."""
     cls = type(value)
@@ -124,13 +175,32 @@ def preview(value: object) -> str:
 def digest_noting(walker: Walker, value: object) -> tuple[bytes, tuple[str, ...], list[tuple[bytes, object]]]:
     """The digest of a value, what is weak about it, and the functions and classes met inside."""
     met: list[tuple[bytes, object]] = []
+    told: dict[int, bytes] = {}
     outer = getattr(state, "mode", None)
-    state.mode = (walker, met)
+    state.mode = (walker, met, told)
     try:
         digest, notes = _afresh.digest_value(value)
+        alike = _alike(met)
+        if alike and walker.depth < _MAX_DEPTH:
+            # Closures of one function, classes of one factory: told apart by all that they reach.
+            for one in alike:
+                told[id(one)] = walker.deep(one)
+            met.clear()
+            digest, notes = _afresh.digest_value(value)
         return digest, tuple(notes), met
     finally:
         state.mode = outer
+
+
+def _alike(met: list[tuple[bytes, object]]) -> list[object]:
+    """Those met that are told apart by nothing."""
+    first: dict[bytes, object] = {}
+    found: dict[int, object] = {}
+    for digest, one in met:
+        other = first.setdefault(digest, one)
+        if other is not one:
+            found[id(other)], found[id(one)] = other, one
+    return list(found.values())
 
 
 def fill(walker: Walker, node: Node, label: str, value: object) -> None:
@@ -139,15 +209,28 @@ def fill(walker: Walker, node: Node, label: str, value: object) -> None:
     try:
         digest, notes, met = digest_noting(walker, value)
     except Exception as error:
-        node.local = combine("unknown", [".".join(kind_of(type(value))).encode()])
+        from . import _pieces  # it needs this module
+
+        parts = _pieces.pieces(value)
+        if parts is not None:
+            walker.register(value, node, lambda: _pieces.expand(walker, node, label, value, parts))
+            return
+        node.local = combine("unknown", [".".join(kind_of(type(value))).encode("utf-8", "surrogatepass")])
         walker.weak(f"{label}: {kind_of(type(value))[1]} cannot be digested ({type(error).__name__})")
         return
     node.local = digest
+    if kind_of(type(value))[0] == "afresh.dependencies":
+        # A file, a folder, a variable: it says itself what it stands for.
+        outside: Any = value
+        node.kind, node.name, node.preview = "dependency", outside._label(), outside._preview()
+        weak = outside._note()
+        notes = (*notes, weak) if weak else notes
+    else:
+        met.sort(key=lambda pair: pair[0])
+        for _, inner in met:
+            walker.use(node, "holds", inner)
     for note in notes:
         walker.weak(f"{label}: {note}")
-    met.sort(key=lambda pair: pair[0])
-    for _, inner in met:
-        walker.use(node, "holds", inner)
     if is_frozen(value):
         return
     if met:

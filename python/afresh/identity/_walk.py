@@ -32,9 +32,9 @@ from typing import Any
 
 from afresh import _afresh
 
-from . import _classes, _functions, _modules, _origin, _value, _wrappers
-from ._model import MISSING, Identity, Mutable, Node, Seen, Watch, combine, reachable, state
-from ._naming import function_name
+from . import _classes, _functions, _modules, _origin, _pieces, _value, _wrappers
+from ._model import MISSING, Identity, Mutable, Node, Seen, Watch, combine, reachable, root_digest, state
+from ._naming import function_name, qualified
 
 _LIMIT = 20_000
 _BUILTIN = (
@@ -51,16 +51,20 @@ _BUILTIN = (
 class Walker:
     """One walk. Components are handed out at once and filled in later."""
 
-    def __init__(self) -> None:
+    def __init__(self, depth: int = 0) -> None:
+        # How many walks led to this one.
+        self.depth = depth
         self.nodes: dict[int, Node] = {}
         self.named: dict[tuple[str, ...], Node] = {}
         self.queue: deque[Callable[[], None]] = deque()
         self.keep: list[object] = []
         self.watch: dict[tuple[int, str], Watch] = {}
-        self.sizes: dict[int, tuple[dict[str, Any], int]] = {}
+        self.sizes: dict[int, dict[str, Any]] = {}
         self.mutable: dict[int, Mutable] = {}
         self.opaque: dict[str, None] = {}
         self.ignored: dict[int, list[str]] = {}
+        self.tracks: set[str] = set()
+        self.registrations = _value.Registrations()
 
     # What the caller has to look at later.
 
@@ -71,12 +75,17 @@ class Walker:
     def counting(self, space: Any) -> None:
         """Remembers how many names a namespace has."""
         if type(space) is dict:
-            self.sizes.setdefault(id(space), (space, len(space)))
+            self.sizes[id(space)] = space
 
     def changing(self, label: str, value: Any, digest: bytes) -> None:
         """Remembers data that can change in place."""
-        key = id(value.value) if type(value) is _value.Pointers else id(value)
+        key = id(_value.inside(value))
         self.mutable.setdefault(key, (label, value, digest))
+
+    def following(self, label: str, probe: _value.Kin | _value.Registrations | _pieces.Shape) -> None:
+        """Remembers something that is looked at through a probe."""
+        self.keep.append(probe)
+        self.changing(label, probe, _afresh.digest_value(probe)[0])
 
     def seen(self) -> Seen:
         """Everything a caller has to look at later."""
@@ -94,7 +103,8 @@ class Walker:
             tuple(watch),
             tuple(absent),
             tuple(attributes),
-            tuple(self.sizes.values()),
+            # Counted at the end: to read an instance makes `copyreg` note the names of its slots in the class.
+            tuple((space, len(space)) for space in self.sizes.values()),
             tuple(self.mutable.values()),
         )
 
@@ -104,9 +114,12 @@ class Walker:
 
     # Components.
 
-    def run(self, root: object) -> Node:
+    def run(self, root: object, whole: bool = False) -> Node:
         """Walks everything reachable from `root`."""
-        node = self.node(root, function_name(root))
+        if whole and isinstance(root, ModuleType):
+            node = _modules.node(self, root, whole)
+        else:
+            node = self.node(root, function_name(root))
         while self.queue:
             self.queue.popleft()()
         return node
@@ -150,9 +163,10 @@ class Walker:
         try:
             expand()
         except Exception as error:
-            node.edges.clear()
-            node.local = combine("unknown", [node.kind.encode(), node.name.encode("utf-8", "surrogatepass")])
-            self.weak(f"{node.name}: identified by name only ({type(error).__name__})")
+            # What was found out so far counts.
+            own = node.local or node.name.encode("utf-8", "surrogatepass")
+            node.local = combine("unknown", [node.kind.encode(), own])
+            self.weak(f"{node.name}: cannot be looked into wholly ({type(error).__name__})")
 
     def node(self, value: Any, label: str) -> Node:
         """The component of any object."""
@@ -174,17 +188,18 @@ class Walker:
     def _new(self, value: Any, cls: type, label: str) -> Node:
         if cls is FunctionType:
             return _functions.node(self, value)
-        if isinstance(value, type) and cls is not GenericAlias:
+        # By the type, as a value may lie about its class.
+        if issubclass(cls, type):
             return _classes.node(self, value)
-        if isinstance(value, ModuleType):
+        if issubclass(cls, ModuleType):
             return _modules.node(self, value)
-        if isinstance(value, _BUILTIN):
+        if issubclass(cls, _BUILTIN):
             return _wrappers.builtin(self, value)
         if cls is MethodType:
             return _wrappers.method(self, value, label)
-        if isinstance(value, (GenericAlias, UnionType)) or _value.kind_of(cls)[0] in ("typing", "typing_extensions"):
+        if issubclass(cls, (GenericAlias, UnionType)) or _value.kind_of(cls)[0] in ("typing", "typing_extensions"):
             return _wrappers.typing_form(self, value, label)
-        if isinstance(value, MappingProxyType):
+        if issubclass(cls, MappingProxyType):
             return self._data(_classes.real_dict(value), label)
         wrapped = _wrappers.node(self, value, cls, label)
         if wrapped is not None:
@@ -207,7 +222,7 @@ class Walker:
         # The name of what is found ends where the chain does.
         depth = label.count(".") + 1 - len(attributes)
         for index, attribute in enumerate(attributes):
-            if isinstance(value, ModuleType):
+            if issubclass(type(value), ModuleType):
                 found = _modules.attribute(self, value, attribute, attributes[index + 1 :], label)
                 if isinstance(found, Node):
                     return found
@@ -219,6 +234,13 @@ class Walker:
                     break
                 value = inner
             else:
+                if type(value) is FunctionType and not hasattr(FunctionType, attribute):
+                    self.watching(value.__dict__, attribute, MISSING)
+                elif issubclass(type(value), type) and attribute == "__subclasses__":
+                    made = Node("descendants", label, combine("descendants", []))
+                    _classes.descendants(self, made, value)
+                    self.use(made, "class", value)
+                    return made
                 return self.node(value, ".".join(label.split(".")[: depth + index]) or label)
         return self.node(value, label)
 
@@ -231,6 +253,16 @@ class Walker:
         return known
 
     # What `digest_value` meets inside a value.
+
+    def deep(self, value: object) -> bytes:
+        """What tells a function or class apart with all it uses."""
+        outer = getattr(state, "mode", None)
+        state.mode = None
+        try:
+            walker = Walker(self.depth + 1)
+            return root_digest(reachable(walker.run(value)))
+        finally:
+            state.mode = outer
 
     def shallow(self, value: object) -> bytes:
         """What tells a function or class apart without following what it uses."""
@@ -247,44 +279,51 @@ def _file_of(module: str) -> str | None:
     return file if isinstance(file, str) else None
 
 
-def _is_afresh(value: object) -> bool:
-    if isinstance(value, ModuleType):
-        return _top(value.__name__) == "afresh"
-    if type(value) is FunctionType or isinstance(value, type):
-        return _top(getattr(value, "__module__", "")) == "afresh"
-    if isinstance(value, BuiltinFunctionType):
-        return _top(getattr(value, "__module__", "")) == "afresh"
-    return _top(_value.kind_of(type(value))[0]) == "afresh" and not callable(value)
+def _is_afresh(value: Any) -> bool:
+    # Asked of everything in a namespace, so by type only: what a value says of itself may raise.
+    cls = type(value)
+    if cls is ModuleType:
+        return _top(value.__dict__.get("__name__")) == "afresh"
+    if cls is FunctionType or cls is BuiltinFunctionType:
+        return _top(value.__module__) == "afresh"
+    if issubclass(cls, type):
+        return _top(_value.kind_of(value)[0]) == "afresh"
+    return _top(_value.kind_of(cls)[0]) == "afresh" and not callable(value)
 
 
 def _top(name: object) -> str:
     return name.partition(".")[0] if isinstance(name, str) else ""
 
 
-def identify(func: Any) -> Identity:
-    """The identity of a callable: what it is, and what to look at to know that this still holds."""
+def identify(func: Any, *, whole: bool = False) -> Identity:
+    """The identity of a callable: what it is, and what to look at to know that this still holds.
+
+    Of a module it is the identity of what is in it; `whole`: of its data too, and of what it imports.
+    """
     outer = getattr(state, "mode", None)
     state.mode = None
     try:
         walker = Walker()
         try:
-            root = walker.run(func)
+            root = walker.run(func, whole)
             return Identity(
-                function_name(func),
+                qualified(func),
                 reachable(root),
                 walker.seen(),
                 tuple(walker.opaque),
+                frozenset(walker.tracks),
             )
         except Exception as error:
             name = function_name(func)
             note = f"{name}: identified by name only ({type(error).__name__})"
             text = name.encode("utf-8", "surrogatepass")
-            return Identity(name, [Node("unknown", name, combine("name", [text]))], Seen(), (note,))
+            return Identity(qualified(func), [Node("unknown", name, combine("name", [text]))], Seen(), (note,))
     finally:
         state.mode = outer
 
 
 _OWN = combine("own", [])
+_PROBES = frozenset(map(id, (_value.Pointers, _value.Kin, _value.Registrations, _pieces.Shape)))
 _identities: dict[int, tuple[Any, Identity]] = {}
 
 
@@ -309,16 +348,16 @@ def callable_digest(obj: Any, depth_state: object = None) -> bytes:
 
     `depth_state` is accepted for the caller's convenience and not used: cycles end here.
     """
-    if obj is _value.Pointers:
+    if id(obj) in _PROBES:
         return _OWN
     mode = getattr(state, "mode", None)
     if mode is None:
         return _cached(obj).digest
     if mode == "pointers":
         return combine("pointer", [id(obj).to_bytes(8, "little")])
-    walker, met = mode
+    walker, met, told = mode
     try:
-        shallow: bytes = walker.shallow(obj)
+        shallow: bytes = told.get(id(obj)) or walker.shallow(obj)
     except Exception:
         shallow = combine("other", [function_name(obj).encode("utf-8", "surrogatepass")])
     met.append((shallow, obj))

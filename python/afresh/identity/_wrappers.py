@@ -42,8 +42,13 @@ def node(walker: Walker, value: Any, cls: type, label: str) -> Node | None:
         return walker.register(value, made, lambda: _holder(walker, made, value, _HOLDERS[kind]))
     origin = _origin.of_class(cls)
     if origin == _origin.AFRESH:
-        wrapped = getattr(value, "__wrapped__", None)
-        return walker.leaf("handle", "afresh") if wrapped is None else walker.node(wrapped, label)
+        if kind[0] == "afresh.dependencies":
+            # What stands for a file or a variable is data, by what it stands for.
+            return None
+        memo = getattr(value, "memo", value)
+        if getattr(memo, "__wrapped__", None) is None:
+            return walker.leaf("handle", "afresh")
+        return _remembered(walker, value, memo, label)
     if origin == _origin.PROJECT or not (callable(value) or hasattr(cls, "__get__")):
         return None
     held = _held(value)
@@ -55,11 +60,34 @@ def node(walker: Walker, value: Any, cls: type, label: str) -> Node | None:
     return walker.register(value, made, lambda: _library_callable(walker, made, held))
 
 
+def _remembered(walker: Walker, value: Any, memo: Any, label: str) -> Node:
+    """A remembered function is what it wraps, and what was said of that."""
+    track, declared = getattr(memo, "_track", ()), getattr(memo, "_depends_on", ())
+    version = getattr(memo, "_version", None)
+    if version is None and not declared and not track:
+        return walker.node(memo.__wrapped__, label)
+    walker.tracks.update(track)
+    said = [kind.encode() for kind in track]
+    if version is not None:
+        said.append(b"version " + version.encode("utf-8", "surrogatepass"))
+    made = Node("remembered", label, combine("remembered", said))
+
+    def expand() -> None:
+        walker.use(made, "func", memo.__wrapped__)
+        for index, dependency in enumerate(declared):
+            walker.use(made, f"depends_on[{index}]", dependency, f"{label} depends_on[{index}]")
+
+    return walker.register(value, made, expand)
+
+
 def _partial(walker: Walker, made: Node, value: Any) -> None:
     walker.use(made, "func", value.func)
     for index, argument in enumerate(value.args):
         walker.use(made, f"{index}", argument, f"partial argument {index}")
-    for name, argument in sorted((value.keywords or {}).items()):
+    keywords = value.keywords or {}
+    walker.counting(keywords)
+    for name, argument in sorted(keywords.items()):
+        walker.watching(keywords, name, argument)
         walker.use(made, f"{name}=", argument, f"partial argument {name}")
 
 
@@ -87,7 +115,19 @@ def _held(value: Any) -> list[tuple[str, Any]] | None:
                     continue
     if not any(isinstance(inner, FunctionType) and _is_project(inner) for _, inner in items):
         return None
-    return [(name, inner) for name, inner in items if isinstance(inner, FunctionType) or _value.is_frozen(inner)]
+    return [(name, inner) for name, inner in items if isinstance(inner, FunctionType) or _is_setting(inner)]
+
+
+def _is_setting(value: Any) -> bool:
+    """Plain values and keyword arguments, as opposed to what a memoizer has stored."""
+    if type(value) is dict:
+        return bool(value) and all(type(key) is str and _value.is_frozen(one) for key, one in value.items())
+    return _value.is_frozen(value)
+
+
+def holds_project(value: Any) -> bool:
+    """Whether a library's callable keeps code of the project."""
+    return callable(value) and _origin.of_class(type(value)) != _origin.PROJECT and _held(value) is not None
 
 
 def _is_project(func: FunctionType) -> bool:
@@ -143,7 +183,7 @@ def typing_form(walker: Walker, value: Any, label: str) -> Node:
             walker.use(made, "origin", origin)
         for index, argument in enumerate(getattr(value, "__args__", ()) or ()):
             walker.use(made, f"{index}", argument, f"{label} argument {index}")
-        for attribute in ("__bound__", "__constraints__", "__supertype__"):
+        for attribute in ("__metadata__", "__forward_arg__", "__bound__", "__constraints__", "__supertype__"):
             inner = getattr(value, attribute, None)
             if inner:
                 walker.use(made, attribute, inner)

@@ -7,6 +7,7 @@ key is can be exchanged (`AFRESH_CORPUS_PROBE`), so that the same corpus can jud
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import json
 import linecache
 import os
@@ -21,12 +22,13 @@ def load(folder: str, mode: str) -> Any:
     path = os.path.join(folder, "main.py")
     if mode == "import":
         return importlib.import_module("main")
-    with open(path, newline="") as handle:
+    with open(path, newline="", encoding="utf-8") as handle:
         text = handle.read()
     if mode == "script":
         # What `python main.py` does, in this process.
         module = types.ModuleType("__main__")
         module.__file__ = path
+        module.__loader__ = importlib.machinery.SourceFileLoader("__main__", path)
         sys.modules["__main__"] = module
         exec(compile(text, path, "exec", dont_inherit=True), module.__dict__)
         return module

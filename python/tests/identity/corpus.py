@@ -58,6 +58,7 @@ class Group:
         files = {"main.py": main}
         for key, text in more.items():
             package, init, _ = key.partition("____init__")
+            package = package.replace("__", "/")
             files[f"{package}/__init__.py" if init else key.replace("__", "/") + ".py"] = text
         full = tuple(one if len(one) == 3 else ("main.py", *one) for one in edits)
         self.cases.append(Case(self.title, name, expect, files, full, **options))  # type: ignore[arg-type]

@@ -20,12 +20,15 @@ sys.path.insert(0, str(HERE))
 
 import cases_class
 import cases_data
+import cases_further
 import cases_more
+import cases_outside
 import cases_reach
 import cases_text
 from corpus import DIFFERENT, SAME, Case
 
-CASES: list[Case] = [*cases_text.CASES, *cases_reach.CASES, *cases_class.CASES, *cases_data.CASES, *cases_more.CASES]
+MODULES = (cases_text, cases_reach, cases_class, cases_data, cases_more, cases_outside, cases_further)
+CASES: list[Case] = [case for module in MODULES for case in module.CASES]
 PYTHON_PATH = os.environ.get("AFRESH_TEST_PATH", str(HERE.parent.parent))
 
 
@@ -56,7 +59,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str
             for name, text in case.project(edited).items():
                 path = folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, newline="")
+                path.write_text(text, newline="", encoding="utf-8")
             mode = case.after if edited else case.before
             cwd = str(elsewhere if index == 2 else folder)
             live = case.live if index == 0 else ""

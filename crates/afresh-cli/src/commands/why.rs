@@ -29,7 +29,7 @@ const DIGITS: usize = 12;
 ///
 /// The reason is one of these: nothing was on record (`first`), the function changed, the arguments differ, both
 /// do, or the same call ran before and that was not enough (it had expired, failed, was not kept, was taken back,
-/// or the execution was forced). What has the form of a name and of a hash is taken for a name.
+/// what it had read changed, or the execution was forced). What has the form of a name and of a hash is taken for a name.
 #[derive(Args, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Options {
@@ -41,7 +41,7 @@ pub(crate) struct Options {
 #[derive(Serialize)]
 struct Report<'a> {
     /// `first`, `function`, `arguments`, `function-and-arguments`, `expired`, `failed`, `not-kept`, `taken-back`,
-    /// `forced`, or `unknown`.
+    /// `read`, `forced`, or `unknown`.
     reason: &'static str,
     /// The same for people.
     text: String,
@@ -125,6 +125,7 @@ fn reason(ran: &Ran, commit: &Commit, components: &[ComponentChange]) -> (&'stat
                 ("not-kept", "the result of the same call had not been kept".to_owned())
             }
             Again::Expired => ("expired", expired(commit, &before.commit)),
+            Again::Read => ("read", read(before)),
             Again::Forced => {
                 ("forced", "it was forced, or the answer could not be read".to_owned())
             }
@@ -148,7 +149,10 @@ fn reason(ran: &Ran, commit: &Commit, components: &[ComponentChange]) -> (&'stat
 
 /// `etl.clean changed (etl.py:12)`, and how many more things.
 fn changed(components: &[ComponentChange]) -> String {
-    let Some((first, more)) = components.split_first() else {
+    // What was changed by hand says more than what it made of the code.
+    let mut reasons: Vec<_> = components.iter().filter(|change| !change.aside).collect();
+    reasons.sort_by_key(|change| !matches!(change.label.as_str(), "mode" | "version"));
+    let Some((first, more)) = reasons.split_first() else {
         return "the function changed".to_owned();
     };
     let place = first.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
@@ -159,9 +163,10 @@ fn changed(components: &[ComponentChange]) -> String {
         _ => "is gone",
     };
     // `helper etl.clean` is a helper of that name.
-    let label = match first.label.split_once(' ') {
-        Some((role, name)) => format!("{role} `{name}`"),
-        None => format!("`{}`", first.label),
+    let label = match (first.label.split_once(' '), &first.a, &first.b) {
+        (Some((role, name)), ..) => format!("{role} `{name}`"),
+        (None, Some(a), Some(b)) => return format!("{}: {a} → {b}{more}", first.label),
+        (None, ..) => format!("`{}`", first.label),
     };
     format!("{label} {change}{place}{more}")
 }
@@ -189,6 +194,17 @@ fn expired(commit: &Commit, before: &Commit) -> String {
     let ttl = commit.ttl_ms.or(before.ttl_ms).map(Duration::from_millis).unwrap_or_default();
     let late = commit.started.since(before.created()).saturating_sub(ttl);
     format!("the answer had expired {} before", human::span(late))
+}
+
+/// `what it reads has changed: file:rates.csv`.
+fn read(near: &Nearest) -> String {
+    let names: Vec<_> = near
+        .difference
+        .arguments
+        .iter()
+        .map(|one| format!("`{}`", text::line(&one.name)))
+        .collect();
+    format!("same arguments; what it reads has changed: {}", names.join(", "))
 }
 
 /// `failed before: ValueError: no rows`.

@@ -69,7 +69,7 @@ fn a_changed_ttl_acts_on_old_answers() {
     compute(&engine, "f", 1, "1");
     hands.go(60_000);
     let look = |ttl| {
-        let policy = Policy { ttl: Some(Duration::from_secs(ttl)) };
+        let policy = Policy { ttl: Some(Duration::from_secs(ttl)), except: None };
         block_on(engine.lookup(&fingerprint("f", 1), &policy)).unwrap().is_some()
     };
     assert!(look(120));
@@ -112,7 +112,7 @@ proptest! {
             object: afresh_core::ObjectRef { id: afresh_core::ObjectId::of(b"x"), len: 1 },
             inline: None,
         };
-        let policy = Policy { ttl: ttl.map(Duration::from_millis) };
+        let policy = Policy { ttl: ttl.map(Duration::from_millis), except: None };
         let now = Timestamp::from_millis(created + age);
         let fresh = judge(Some(&head), &policy, now) == Verdict::Fresh;
         let limit = ttl.or(own);

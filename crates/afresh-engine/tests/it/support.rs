@@ -10,7 +10,7 @@ use afresh_store_sqlite::{SqliteOptions, SqliteStore};
 use pollster::block_on;
 use tempfile::TempDir;
 
-pub const ALWAYS: Policy = Policy { ttl: None };
+pub const ALWAYS: Policy = Policy { ttl: None, except: None };
 
 /// A clock that stands still until it is moved.
 #[derive(Clone, Default)]

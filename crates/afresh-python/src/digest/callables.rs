@@ -1,8 +1,8 @@
 //! Functions, methods, classes, modules.
 //!
 //! The code of functions and classes is identified by `afresh.identity`; a bound method also counts
-//! with the instance it is bound to, a partial with what it binds. Python's own functions go by name,
-//! modules by name and version.
+//! with the instance it is bound to, a partial with what it binds. Python's own functions and modules
+//! go by name.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyModule, PyType};
@@ -80,10 +80,5 @@ pub(super) fn module<'py>(
     value: Value<'_, 'py>,
 ) -> Fallible<Part<'py>> {
     let name: String = value.getattr("__name__")?.extract()?;
-    let version = value.getattr_opt("__version__")?.and_then(|text| text.extract::<String>().ok());
-    if version.is_none() && !context.is_standard(&name)? {
-        context.note(format!("module `{name}` is identified by its name only"));
-    }
-    let version = version.map_or(Part::None, Part::text);
-    Ok(Part::node("module", [Part::text(name), version]))
+    context.module(value, name)
 }

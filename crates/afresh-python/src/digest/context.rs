@@ -8,6 +8,7 @@ use super::address::ByAddress;
 
 use afresh_core::fp1::Digest;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyModule, PyType};
 
 use super::failure::{Fallible, attempt};
@@ -38,7 +39,7 @@ impl<'a, 'py> Context<'a, 'py> {
     /// A class: its module, its name, and the digest of its code unless it is Python's own.
     pub(super) fn class(&mut self, class: &Bound<'py, PyType>) -> Fallible<Part<'py>> {
         let (module, name) = self.names(class.as_any())?;
-        let code = if self.is_standard(&module)? {
+        let code = if self.is_standard(&module)? && !self.is_made(&module, &name)? {
             Part::None
         } else {
             self.code(class.as_any(), &module, &name)?.map_or(Part::None, Part::Digest)
@@ -59,6 +60,29 @@ impl<'a, 'py> Context<'a, 'py> {
             self.code(value, &module, &name)?.map_or(Part::None, Part::Digest)
         };
         Ok(Part::node("global", [Part::text(module), Part::text(name), code]))
+    }
+
+    /// A module: Python's own by its name, a library by its version, one of the project by what is in it.
+    pub(super) fn module(
+        &mut self,
+        value: &Bound<'py, PyAny>,
+        name: String,
+    ) -> Fallible<Part<'py>> {
+        let code = if self.is_standard(&name)? {
+            Part::None
+        } else {
+            self.code(value, &name, "__dict__")?.map_or(Part::None, Part::Digest)
+        };
+        Ok(Part::node("module", [Part::text(name), code]))
+    }
+
+    /// Whether a class was made by a function of `types`, and only says that it is of there.
+    fn is_made(&self, module: &str, name: &str) -> Fallible<bool> {
+        if module != "types" || name.contains('.') {
+            return Ok(false);
+        }
+        let known = PyModule::import(self.py, "types").and_then(|types| types.hasattr(name));
+        Ok(!attempt(self.py, known)?.unwrap_or(true))
     }
 
     /// A function by its code; by its name if it is Python's own or has no code to be found.
@@ -100,8 +124,8 @@ impl<'a, 'py> Context<'a, 'py> {
     /// `afresh.identity.callable_digest`, if it can be had.
     fn identity(&mut self) -> Fallible<Option<Bound<'py, PyAny>>> {
         if self.identity.is_none() {
-            let found = PyModule::import(self.py, "afresh.identity")
-                .and_then(|module| module.getattr("callable_digest"));
+            static FOUND: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+            let found = FOUND.import(self.py, "afresh.identity", "callable_digest").cloned();
             self.identity = Some(attempt(self.py, found)?);
         }
         Ok(self.identity.clone().flatten())
@@ -149,8 +173,10 @@ impl<'a, 'py> Context<'a, 'py> {
         };
         let module = text("__module__")?.unwrap_or_default();
         if matches!(module.as_str(), "__main__" | "__mp_main__") {
-            let main = PyModule::import(self.py, "afresh.identity._naming")
-                .and_then(|naming| naming.call_method1("module_name", (&module,)))
+            static NAMING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+            let main = NAMING
+                .import(self.py, "afresh.identity._naming", "module_name")
+                .and_then(|naming| naming.call1((&module,)))
                 .and_then(|name| name.extract());
             return Ok((attempt(self.py, main)?.unwrap_or(module), name));
         }

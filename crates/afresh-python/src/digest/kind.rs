@@ -152,6 +152,8 @@ fn known(library: &str, name: &str) -> Option<(Take, Derived)> {
         ("fractions", "Fraction") => (stdlib::fraction, State),
         ("uuid", "UUID") => (stdlib::uuid, Class),
         ("re", "Pattern") => (stdlib::pattern, Own),
+        ("re", "Match") => (stdlib::matched, Own),
+        ("_struct", "Struct") => (stdlib::layout, State),
         ("pathlib", "PurePath") => (stdlib::path, Family),
         ("ipaddress", "_BaseAddress") => (stdlib::address, Family),
         ("ipaddress", "_BaseNetwork") => (stdlib::network, Family),

@@ -86,6 +86,16 @@ pub(super) fn pattern<'py>(_: &mut Context<'_, 'py>, value: Value<'_, 'py>) -> F
     attributes("pattern", value, &["pattern", "flags"])
 }
 
+/// What `re` found: in which text, with which pattern, and where.
+pub(super) fn matched<'py>(_: &mut Context<'_, 'py>, value: Value<'_, 'py>) -> Fallible<Part<'py>> {
+    attributes("match", value, &["re", "string", "pos", "endpos", "regs"])
+}
+
+/// `struct.Struct`.
+pub(super) fn layout<'py>(_: &mut Context<'_, 'py>, value: Value<'_, 'py>) -> Fallible<Part<'py>> {
+    attributes("struct", value, &["format"])
+}
+
 pub(super) fn path<'py>(_: &mut Context<'_, 'py>, value: Value<'_, 'py>) -> Fallible<Part<'py>> {
     // `PosixPath` and its like; a class derived from one adds its own identity.
     let class = value.get_type();

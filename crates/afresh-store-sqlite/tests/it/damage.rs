@@ -33,6 +33,31 @@ fn a_damaged_row_is_absent_and_can_be_written_anew() {
 }
 
 #[test]
+fn a_file_that_changes_after_it_was_verified_is_found_out() {
+    use std::os::unix::fs::FileExt;
+
+    let (_parent, path) = folder();
+    let store = open(&path);
+    let bytes = noise(500_000, 2);
+    let id = ObjectId::of(&bytes);
+    put_object(&store, "a", &bytes).unwrap();
+    for _ in 0..3 {
+        assert_eq!(block_on(store.read(&id)).unwrap().as_ref(), Some(&bytes));
+    }
+    let file = object_file(&path, &id);
+    let about = fs::metadata(&file).unwrap();
+    // Longer than the file system's clock ticks.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let mut writable = about.permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut writable, 0o600);
+    fs::set_permissions(&file, writable).unwrap();
+    let opened = fs::OpenOptions::new().write(true).open(&file).unwrap();
+    opened.write_all_at(b"!", 250_000).unwrap();
+    opened.set_modified(about.modified().unwrap()).unwrap();
+    assert_eq!(block_on(store.read(&id)).unwrap_err().kind(), Kind::Corrupt);
+}
+
+#[test]
 fn a_lost_or_cut_file_is_corrupt_and_can_be_written_anew() {
     let (_parent, path) = folder();
     let store = open(&path);

@@ -1,0 +1,131 @@
+//! Counters that say whether an answer may have been replaced or taken back since it was read.
+//!
+//! Whoever keeps answers in front of a store takes a [`Stamp`] before reading one, and may go on using it for as
+//! long as the stamp [holds](Generation::holds). Whoever changes answers announces it ([`Generation::change`])
+//! before, and says so once it is done. Answers share a fixed number of slots by fingerprint, so a change may spoil
+//! stamps of others: that costs a look at the store and no truth. A process that dies in the middle of a
+//! change leaves its slot unusable: answers of that slot are then always looked up.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::{Batch, Fingerprint, Op, Space, When};
+
+/// How many slots there are.
+const SLOTS: usize = 4096;
+
+/// Memory that holds the counters: of this process, or of all that share the store.
+pub trait Words: Send + Sync + 'static {
+    /// The counters; always the same ones, [`Generation::WORDS`] of them.
+    fn words(&self) -> &[AtomicU32];
+}
+
+impl Words for Box<[AtomicU32]> {
+    fn words(&self) -> &[AtomicU32] {
+        self
+    }
+}
+
+/// The counters of one store.
+#[derive(Clone)]
+pub struct Generation {
+    words: Arc<dyn Words>,
+}
+
+/// What the counters of a slot were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    slot: u16,
+    changes: u32,
+}
+
+/// Changes on their way. Dropping it says that they are done, or were not made.
+#[derive(Debug)]
+#[must_use]
+pub struct Changing {
+    generation: Generation,
+    slots: Vec<u16>,
+}
+
+impl Generation {
+    /// How many counters there are: for each slot, changes begun and changes done.
+    pub const WORDS: usize = 2 * SLOTS;
+
+    /// Over this memory.
+    pub fn new(words: impl Words) -> Self {
+        Self { words: Arc::new(words) }
+    }
+
+    /// For a store that no other process sees.
+    pub fn local() -> Self {
+        let words: Box<[AtomicU32]> = (0..Self::WORDS).map(|_| AtomicU32::new(0)).collect();
+        Self::new(words)
+    }
+
+    fn slot(fingerprint: &[u8]) -> u16 {
+        let [low, high] = fingerprint.first_chunk().copied().unwrap_or_default();
+        u16::from_le_bytes([low, high]) % SLOTS as u16
+    }
+
+    fn pair(&self, slot: u16) -> Option<(&AtomicU32, &AtomicU32)> {
+        let at = 2 * usize::from(slot);
+        match self.words.words().get(at..at + 2) {
+            Some([begun, done]) => Some((begun, done)),
+            _ => None,
+        }
+    }
+
+    /// To be taken before an answer is read; `None` while it is being changed.
+    pub fn stamp(&self, fingerprint: &Fingerprint) -> Option<Stamp> {
+        let slot = Self::slot(fingerprint.as_bytes());
+        let (begun, done) = self.pair(slot)?;
+        let changes = done.load(Ordering::Acquire);
+        (begun.load(Ordering::Acquire) == changes).then_some(Stamp { slot, changes })
+    }
+
+    /// Whether nothing was changed since the stamp was taken, and nothing is being changed.
+    #[inline]
+    pub fn holds(&self, stamp: Stamp) -> bool {
+        self.pair(stamp.slot)
+            .is_some_and(|(begun, _)| begun.load(Ordering::Acquire) == stamp.changes)
+    }
+
+    /// Announces what a batch will do to answers. `None` where it changes none that anybody could have read.
+    pub fn change(&self, batch: &Batch) -> Option<Changing> {
+        let mut slots: Vec<u16> = batch
+            .ops
+            .iter()
+            .filter(|op| op.key().space() == Space::Head)
+            .filter(|op| match op {
+                Op::Put { when, .. } => *when != When::Absent,
+                Op::Delete { .. } => true,
+                Op::Add { .. } | Op::Check { .. } | Op::Touch { .. } => false,
+            })
+            .map(|op| Self::slot(op.key().bytes()))
+            .collect();
+        if slots.is_empty() {
+            return None;
+        }
+        slots.sort_unstable();
+        slots.dedup();
+        for (begun, _) in slots.iter().filter_map(|slot| self.pair(*slot)) {
+            begun.fetch_add(1, Ordering::AcqRel);
+        }
+        Some(Changing { generation: self.clone(), slots })
+    }
+}
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        for (_, done) in self.slots.iter().filter_map(|slot| self.generation.pair(*slot)) {
+            done.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl fmt::Debug for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generation").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! Whoever keeps answers in front of a store learns of every change that could spoil them.
+
+use afresh_core::Generation;
+use afresh_engine::{Engine, GcOptions, Selection};
+use pollster::block_on;
+use std::time::Duration;
+
+use crate::support::*;
+
+fn holds<T>(engine: &Engine, change: impl FnOnce() -> T) -> bool {
+    let counters = engine.generation().unwrap();
+    let stamp = counters.stamp(&fingerprint("f", 1)).unwrap();
+    change();
+    counters.holds(stamp)
+}
+
+#[test]
+fn a_stamp_ends_with_whatever_takes_an_answer_away() {
+    for (engine, _dir) in engines() {
+        let start = || block_on(engine.start(&fingerprint("f", 1))).unwrap();
+        let compute = || compute(&engine, "f", 1, "x");
+        assert!(holds(&engine, compute), "there was nothing that anybody could have kept");
+        assert!(holds(&engine, || hit(&engine, "f", 1).unwrap()));
+        assert!(!holds(&engine, || {
+            block_on(start().finish(execution("f", 1), output("forced"))).unwrap();
+        }));
+        assert!(!holds(&engine, || block_on(engine.forget(&fingerprint("f", 1))).unwrap()));
+        compute();
+        assert!(!holds(&engine, || {
+            block_on(engine.invalidate(&Selection::default())).unwrap();
+        }));
+        compute();
+        assert!(!holds(&engine, || {
+            let all = GcOptions { older_than: Some(Duration::ZERO), ..GcOptions::default() };
+            std::thread::sleep(Duration::from_millis(3));
+            assert_eq!(block_on(engine.gc(&all)).unwrap().heads, 1);
+        }));
+        compute();
+        let id = hit(&engine, "f", 1).unwrap().commit();
+        assert!(!holds(&engine, || block_on(engine.rm(&id)).unwrap()));
+        compute();
+        assert!(!holds(&engine, || block_on(engine.clear()).unwrap()));
+    }
+}
+
+#[test]
+fn other_engines_on_the_same_folder_learn_of_it() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let (one, two) = (sqlite(&dir), sqlite(&dir));
+    compute(&one, "f", 1, "x");
+    assert!(!holds(&two, || block_on(one.forget(&fingerprint("f", 1))).unwrap()));
+    std::fs::remove_dir_all(dir.path().join("store")).unwrap();
+    compute(&one, "f", 1, "x");
+    let three = sqlite(&dir);
+    assert!(
+        !holds(&three, || block_on(one.forget(&fingerprint("f", 1))).unwrap()),
+        "a folder that was removed and made again is shared again"
+    );
+}
+
+#[test]
+fn while_an_answer_is_being_changed_there_is_no_stamp() {
+    use afresh_core::{Batch, Key, Op, When};
+
+    let counters = Generation::local();
+    let (key, other) = (fingerprint("f", 1), fingerprint("f", 2));
+    let delete = |key| Op::Delete { key: Key::head(key), when: When::Always };
+    let batch = Batch { objects: Vec::new(), ops: vec![delete(&key)] };
+    let before = counters.stamp(&key).unwrap();
+    let changing = counters.change(&batch).unwrap();
+    assert!(counters.stamp(&key).is_none() && !counters.holds(before));
+    assert!(counters.stamp(&other).is_some());
+    drop(changing);
+    assert!(counters.stamp(&key).is_some() && !counters.holds(before));
+    assert!(counters.change(&Batch::default()).is_none());
+}

@@ -1,0 +1,281 @@
+//! Answers kept in this process, in front of the store.
+//!
+//! Bounded by bytes; what is used once does not drive out what is used often (S3-FIFO, by `quick_cache`). An answer gets
+//! here when the store has given it, so what is computed and never asked for again takes no room.
+//!
+//! Invariant: an answer is handed out only while its stamp holds, that is as long as nobody, in any process on this
+//! host, has replaced or taken back an answer in its slot; and only while it is fresh. Everyone gets a value of their
+//! own: an immutable one is shared, any other is made anew of its bytes. How often answers were used is
+//! counted here and told to the engine when something else is to be written.
+
+use std::cell::Cell;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::time::Duration;
+
+use afresh::{Bytes, Engine, Fingerprint, Generation, Head, Policy, Stamp, Timestamp, is_stale};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyComplex, PyFloat, PyInt, PyString, PyTuple};
+use quick_cache::unsync::Cache;
+use quick_cache::{Equivalent, Lifecycle, Weighter};
+
+use crate::exact::{Bound as Arguments, Exact};
+
+/// What an entry costs beside its bytes: the key, the slot in the table, the object.
+const OVERHEAD: u64 = 400;
+
+/// Room for one answer, as a share of all.
+const SHARE: u64 = 8;
+
+/// By what an answer is found.
+pub(crate) enum Key {
+    Exact(Exact),
+    Digest(Fingerprint),
+}
+
+/// By what it is looked for.
+pub(crate) enum Query<'a> {
+    Exact(&'a Arguments<'a>),
+    Digest(&'a Fingerprint),
+}
+
+/// A value, to be handed out any number of times.
+pub(crate) enum Kept {
+    /// Immutable: everyone may have it.
+    Shared(Py<PyAny>),
+    /// A pickle with its buffers.
+    Bytes(Bytes),
+}
+
+struct Entry {
+    kept: Kept,
+    stamp: Stamp,
+    fingerprint: Fingerprint,
+    created: Timestamp,
+    ttl_ms: Option<u64>,
+    took_us: u64,
+    /// Bytes that it takes.
+    weight: u64,
+    /// Uses that the engine has not been told of.
+    uses: Cell<u32>,
+}
+
+/// See the module.
+pub(crate) struct Tier {
+    cache: Cache<Key, Entry, Weight, BuildHasherDefault<Ready>, Evicted>,
+    capacity: u64,
+    generation: Option<Generation>,
+}
+
+impl Tier {
+    /// Empties it and makes room for so many bytes.
+    pub(crate) fn resize(&mut self, capacity: u64) {
+        // The table grows when it is used; what is asked for here is only how finely to look at what comes.
+        let items = usize::try_from(capacity / (2 * OVERHEAD)).unwrap_or(usize::MAX).min(1 << 20);
+        self.cache = Cache::with(items, capacity, Weight, BuildHasherDefault::default(), Evicted);
+        self.capacity = capacity;
+        self.generation = None;
+    }
+
+    /// The answer, if it is here, still right and fresh.
+    #[inline]
+    pub(crate) fn get(&self, py: Python<'_>, query: &Query<'_>, policy: &Policy) -> Option<Kept> {
+        let entry = self.cache.get(query)?;
+        if !self.generation.as_ref()?.holds(entry.stamp) {
+            return None;
+        }
+        if (policy.ttl.is_some() || entry.ttl_ms.is_some())
+            && is_stale(entry.created, entry.ttl_ms, policy, now(policy, entry))
+        {
+            return None;
+        }
+        entry.uses.set(entry.uses.get().saturating_add(1));
+        Some(match &entry.kept {
+            Kept::Shared(value) => Kept::Shared(value.clone_ref(py)),
+            Kept::Bytes(bytes) => Kept::Bytes(bytes.clone()),
+        })
+    }
+
+    /// To be taken before the store is asked for an answer that may be kept here; `None` where none may.
+    pub(crate) fn stamp(&mut self, engine: &Engine, fingerprint: &Fingerprint) -> Option<Stamp> {
+        if self.capacity == 0 {
+            return None;
+        }
+        if self.generation.is_none() {
+            self.generation = engine.generation().cloned();
+        }
+        self.generation.as_ref()?.stamp(fingerprint)
+    }
+
+    /// Keeps an answer; tells the engine of answers that had to go.
+    pub(crate) fn keep(
+        &mut self,
+        engine: &Engine,
+        key: Key,
+        (fingerprint, stamp): (Fingerprint, Stamp),
+        head: &Head,
+        kept: Kept,
+        len: u64,
+    ) {
+        if len > self.capacity / SHARE {
+            return;
+        }
+        let entry = Entry {
+            kept,
+            stamp,
+            fingerprint,
+            created: head.created,
+            ttl_ms: head.ttl_ms,
+            took_us: head.took_us,
+            weight: OVERHEAD + len,
+            uses: Cell::new(0),
+        };
+        let mut evicted = Vec::new();
+        self.cache.insert_with_lifecycle(key, entry, &mut evicted);
+        for entry in &evicted {
+            tell(engine, entry);
+        }
+    }
+
+    /// Tells the engine how often answers were used.
+    pub(crate) fn tell(&self, engine: &Engine) {
+        for (_, entry) in self.cache.iter() {
+            tell(engine, entry);
+        }
+    }
+}
+
+impl Default for Tier {
+    /// No room.
+    fn default() -> Self {
+        Self {
+            cache: Cache::with(1, 1, Weight, BuildHasherDefault::default(), Evicted),
+            capacity: 0,
+            generation: None,
+        }
+    }
+}
+
+fn tell(engine: &Engine, entry: &Entry) {
+    let uses = entry.uses.take();
+    if uses > 0 {
+        engine.used(&entry.fingerprint, uses, entry.took_us);
+    }
+}
+
+/// The time, as exactly as a lifetime asks for: the coarse clock is some milliseconds late and costs a fifth.
+fn now(policy: &Policy, entry: &Entry) -> Timestamp {
+    let ttl = policy.ttl.or(entry.ttl_ms.map(Duration::from_millis));
+    let clock = match ttl {
+        #[cfg(target_os = "linux")]
+        Some(ttl) if ttl >= Duration::from_secs(1) => nix::time::ClockId::CLOCK_REALTIME_COARSE,
+        _ => nix::time::ClockId::CLOCK_REALTIME,
+    };
+    let since = clock.now().map(Duration::from).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Whether nobody can change the value, so that everyone may have the same.
+pub(crate) fn is_immutable(value: &Bound<'_, PyAny>) -> bool {
+    fn scalar(value: &Bound<'_, PyAny>) -> bool {
+        value.is_none()
+            || value.is_exact_instance_of::<PyInt>()
+            || value.is_exact_instance_of::<PyString>()
+            || value.is_exact_instance_of::<PyFloat>()
+            || value.is_exact_instance_of::<PyBytes>()
+            || value.is_exact_instance_of::<PyComplex>()
+            || value.is_exact_instance_of::<pyo3::types::PyBool>()
+    }
+    match value.cast_exact::<PyTuple>() {
+        Ok(tuple) => tuple.len() <= 64 && tuple.iter().all(|item| scalar(&item)),
+        Err(_) => scalar(value),
+    }
+}
+
+/// Keys come with a hash of their own.
+#[derive(Default)]
+struct Ready(u64);
+
+impl Hasher for Ready {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            for (to, from) in word.iter_mut().zip(chunk) {
+                *to = *from;
+            }
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+}
+
+fn first(fingerprint: &Fingerprint) -> u64 {
+    u64::from_le_bytes(fingerprint.as_bytes().first_chunk().copied().unwrap_or_default())
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Exact(key) => key.hash(state),
+            Self::Digest(fingerprint) => state.write_u64(first(fingerprint)),
+        }
+    }
+}
+
+impl Hash for Query<'_> {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Exact(key) => key.hash(state),
+            Self::Digest(fingerprint) => state.write_u64(first(fingerprint)),
+        }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(a), Self::Exact(b)) => a == b,
+            (Self::Digest(a), Self::Digest(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Key {}
+
+impl Equivalent<Key> for Query<'_> {
+    #[inline]
+    fn equivalent(&self, key: &Key) -> bool {
+        match (self, key) {
+            (Self::Exact(arguments), Key::Exact(key)) => arguments.is(key),
+            (Self::Digest(a), Key::Digest(b)) => *a == b,
+            _ => false,
+        }
+    }
+}
+
+struct Weight;
+
+impl Weighter<Key, Entry> for Weight {
+    fn weight(&self, _: &Key, entry: &Entry) -> u64 {
+        entry.weight
+    }
+}
+
+/// Gathers what had to go.
+struct Evicted;
+
+impl Lifecycle<Key, Entry> for Evicted {
+    type RequestState = Vec<Entry>;
+
+    fn on_evict(&self, gone: &mut Vec<Entry>, _: Key, entry: Entry) {
+        gone.push(entry);
+    }
+}
