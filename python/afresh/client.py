@@ -325,7 +325,9 @@ class Client:
 
         records = found.pop("records")
         found["source_diff"] = source_diff(*records) if records else ""
-        found["arguments"] = {name: (before, after) for name, before, after in found["arguments"]}
+        arguments = found["arguments"]
+        found["arguments"] = {name: (before, after) for name, before, after, _ in arguments}
+        found["inside"] = {name: inside for name, *_, inside in arguments if inside is not None}
         return found
 
     # -- edits -----------------------------------------------------------------------------------

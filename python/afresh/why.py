@@ -134,6 +134,7 @@ def _miss(found: dict[str, Any], commit: models.Commit | None) -> list[str]:
     if difference["function_changed"]:
         parts.append(("" if arguments else "same arguments; ") + _changed(before, after, difference["records"]))
     parts += [_differs(*argument) for argument in arguments]
+    inside = [_line(line) for *_, inner in arguments if inner for line in inner["lines"]]
     seen = "never computed; nearest" if arguments else "computed before"
     near = f"  {seen}: {_line(_nearest(found, commit))}"
     if commit.error is not None:
@@ -141,7 +142,7 @@ def _miss(found: dict[str, Any], commit: models.Commit | None) -> list[str]:
     diff = [_line(line) for line in source_diff(before, after).splitlines()]
     if len(diff) > MOST_LINES:
         diff[MOST_LINES:] = [f"... {len(diff) - MOST_LINES} more lines"]
-    return [f"miss: {'; '.join(parts)}", near, *diff]
+    return [f"miss: {'; '.join(parts)}", near, *(f"    {line}" for line in inside), *diff]
 
 
 _LINES = {"hit": _hit, "outdated": _outdated, "expired": _expired, "unusable": _unusable, "miss": _miss}
@@ -183,8 +184,10 @@ def _changed(before: str, after: str, known: Any) -> str:
     return text
 
 
-def _differs(name: str, before: str | None, after: str | None) -> str:
+def _differs(name: str, before: str | None, after: str | None, inside: dict[str, Any] | None) -> str:
     """How one argument differs."""
+    if inside is not None:
+        return f"argument `{name}` differs: {_short(inside['headline'])}"
     if before is None:
         return f"argument `{name}` is new: {_short(after)}"
     if after is None:

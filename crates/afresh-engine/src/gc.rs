@@ -57,7 +57,7 @@ struct Candidate {
     expired: bool,
     failed: bool,
     inline: u64,
-    objects: [Option<ObjectId>; 2],
+    objects: Vec<ObjectId>,
 }
 
 impl Engine {
@@ -89,7 +89,7 @@ impl Engine {
                     .output()
                     .filter(|_| commit.stored_output().is_none())
                     .map_or(0, |(o, _)| o.len),
-                objects: [sweep::object(&entry), commit.function_record],
+                objects: sweep::object(&entry).into_iter().chain(commit.explanations()).collect(),
             });
         })
         .await?;
@@ -190,7 +190,7 @@ fn choose(
     let (mut go, mut stay): (Vec<_>, Vec<_>) =
         candidates.drain(..).partition(|c| c.expired || old.is_some_and(|old| c.used < old));
     let mut references: HashMap<ObjectId, u64> = HashMap::new();
-    for id in stay.iter().flat_map(|c| c.objects.iter().flatten()) {
+    for id in stay.iter().flat_map(|c| &c.objects) {
         *references.entry(*id).or_default() += 1;
     }
     if let Some(budget) = options.max_size {
@@ -203,7 +203,7 @@ fn choose(
             && let Some(commit) = stay.pop()
         {
             total = total.saturating_sub(commit.inline);
-            for id in commit.objects.iter().flatten() {
+            for id in &commit.objects {
                 if let Some(count) = references.get_mut(id) {
                     *count -= 1;
                     if *count == 0 {

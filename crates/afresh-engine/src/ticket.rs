@@ -7,9 +7,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
 
 use afresh_core::{
-    Applied, Batch, Blob, Commit, CommitId, Failure, Fingerprint, Function, Head, INLINE_MAX, Kept,
-    Key, Labels, NewEntry, ObjectId, ObjectRef, Op, Outcome, Result, Status, Timestamp, Value,
-    Version, When,
+    Applied, Batch, Blob, Bytes, Commit, CommitId, Failure, Fingerprint, Function, Head,
+    INLINE_MAX, Kept, Key, Labels, NewEntry, ObjectId, ObjectRef, Op, Outcome, Outlined, Result,
+    Status, Timestamp, Value, Version, When,
 };
 
 use crate::access::FAILED;
@@ -29,6 +29,7 @@ pub struct Ticket {
     started: Timestamp,
     clock: Instant,
     publish: bool,
+    outlines: Vec<(u32, Bytes)>,
     flight: Option<Flight>,
     lock: Option<HostLock>,
 }
@@ -59,6 +60,7 @@ impl Ticket {
             fingerprint,
             basis,
             publish: true,
+            outlines: Vec::new(),
             flight,
             lock,
         }
@@ -73,6 +75,14 @@ impl Ticket {
     #[must_use]
     pub fn unpublished(mut self) -> Self {
         self.publish = false;
+        self
+    }
+
+    /// Keeps with the execution what is inside its arguments: place of the argument, encoded
+    /// [outline](afresh_core::Outline).
+    #[must_use]
+    pub fn outlined(mut self, outlines: Vec<(u32, Bytes)>) -> Self {
+        self.outlines = outlines;
         self
     }
 
@@ -114,8 +124,9 @@ impl Ticket {
         mut self,
         execution: Execution,
         outcome: Outcome,
-        objects: Vec<(ObjectId, Blob)>,
+        mut objects: Vec<(ObjectId, Blob)>,
     ) -> Result<Finished> {
+        let outlines = outlines(std::mem::take(&mut self.outlines), &mut objects);
         let inner = &self.engine.inner;
         let took = execution.took.unwrap_or_else(|| self.clock.elapsed());
         let function = &execution.function;
@@ -134,6 +145,7 @@ impl Ticket {
             tags: execution.tags,
             who: inner.who.clone(),
             nonce: nonce(),
+            outlines,
         };
         let (id, bytes) = commit.encode()?;
         let mut ops = vec![Op::Put {
@@ -212,6 +224,19 @@ impl Ticket {
             }
         }
     }
+}
+
+/// Keeps small outlines within the commit, and the others as objects.
+fn outlines(encoded: Vec<(u32, Bytes)>, objects: &mut Vec<(ObjectId, Blob)>) -> Vec<Outlined> {
+    let keep = |(argument, bytes): (u32, Bytes)| {
+        let object = ObjectRef { id: ObjectId::of(&bytes), len: bytes.len() as u64 };
+        let inline = (bytes.len() <= INLINE_MAX).then(|| bytes.to_vec());
+        if inline.is_none() {
+            objects.push((object.id, bytes.into()));
+        }
+        Outlined { argument, object, inline }
+    };
+    encoded.into_iter().map(keep).collect()
 }
 
 pub(crate) fn expect(version: Option<Version>) -> When {

@@ -5,8 +5,8 @@
 //! error of the cache is raised from here in place of the user's value: the miss function is told and computes.
 
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use afresh::{Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, fp1};
@@ -22,7 +22,7 @@ use crate::attached::Attached;
 use crate::awaitable::Awaitable;
 use crate::binder::Binder;
 use crate::call::Call;
-use crate::digest::{Digester, Undigestable};
+use crate::digest::{Digester, Undigestable, outline};
 use crate::engine::Engine;
 use crate::exact;
 use crate::frame;
@@ -466,16 +466,21 @@ fn source(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<CommitId> {
 
 impl Ready<'_> {
     fn call(&self, py: Python<'_>, looked: bool) -> PyResult<Call> {
+        let mut insides = Vec::new();
         let arguments = self
             .names
             .iter()
             .zip(&self.arguments)
-            .map(|(name, (value, digest))| {
+            .enumerate()
+            .map(|(place, (name, (value, digest)))| {
                 let source = source(py, value);
                 let preview = match source {
                     Some(commit) => format!("<result {}>", commit.short()),
                     None => preview(name, value),
                 };
+                if source.is_none() && outline::has_inside(value) {
+                    insides.push((place, value.clone().unbind()));
+                }
                 Argument { name: name.clone(), digest: *digest, preview, source }
             })
             .collect();
@@ -486,6 +491,7 @@ impl Ready<'_> {
             value: self.fingerprint,
             policy: self.definition.policy,
             looked,
+            insides: Mutex::new(insides),
         })
     }
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use afresh::{
-    Argument, CommitId, Engine, Execution, Failure, Fingerprint, Function, FunctionId, Options,
-    Output, Tag, Timestamp, Who, fp1,
+    Argument, Bytes, Cells, CommitId, Engine, Execution, Failure, Fingerprint, Function,
+    FunctionId, Inside, Name, ObjectId, Options, Outline, Output, Rows, Tag, Timestamp, Who, fp1,
 };
 use afresh_cli::{Host, run};
 use pollster::block_on;
@@ -231,7 +231,59 @@ impl World {
             ttl: None,
             outcome: bytes("json", b"4"),
         };
-        self.commits.push((name, perform_as(&engine, &clock, Arc::new(function), call)));
+        let id = perform_as(&engine, &clock, Arc::new(function), call, Vec::new());
+        self.commits.push((name, id));
+    }
+
+    /// Two executions of a function whose argument differs inside.
+    pub fn add_outlined(&mut self) {
+        let clock = Arc::new(AtomicI64::new(NOW));
+        let hands = Arc::clone(&clock);
+        let options = Options {
+            clock: Some(Arc::new(move || Timestamp::from_millis(hands.load(Ordering::Relaxed)))),
+            ..Options::default()
+        };
+        let engine = afresh::open(&self.store(), options).unwrap().engine;
+        for (place, name) in ["inside1", "inside2"].into_iter().enumerate() {
+            let number = place as u64;
+            let leaf = |preview: String| Outline {
+                inside: Inside::Leaf(
+                    *ObjectId::of(preview.as_bytes()).as_bytes().first_chunk().unwrap(),
+                ),
+                preview,
+            };
+            let hashes = (0..200_u64).map(|row| [0, 0, 0, u8::from(row == 40) * place as u8]);
+            let rows = Rows {
+                dtype: "f8".into(),
+                shape: vec![200],
+                cells: Cells::Exact(hashes.collect()),
+            };
+            let fields = vec![
+                (Name::Key("\"depth\"".into()), leaf((3 + number).to_string())),
+                (Name::Key("\"\u{1b}\"".into()), leaf(format!("'\u{1b}[31m{number}'"))),
+                (
+                    Name::Column("\"price\"".into()),
+                    Outline { preview: "f8".into(), inside: Inside::Rows(rows) },
+                ),
+            ];
+            let outline = Outline { preview: "{…}".into(), inside: Inside::Fields(fields, None) };
+            let call = Call {
+                function: ("etl.fit", 6, "{}"),
+                arguments: &[("config", ["{1…}", "{2…}"][place], None)],
+                tags: &[],
+                ago: Duration::from_secs(20 - number),
+                took: Duration::ZERO,
+                ttl: None,
+                outcome: bytes("json", b"1"),
+            };
+            let id = perform_outlined(
+                &engine,
+                &clock,
+                call,
+                vec![(0, outline.encode().unwrap().into())],
+            );
+            self.commits.push((name, id));
+        }
     }
 
     /// The command line, with `{name}` for the hash of a commit and `@name` for a file.
@@ -329,9 +381,18 @@ pub fn stdin(bytes: Vec<u8>) -> Box<dyn io::Read + Send> {
 }
 
 fn perform(engine: &Engine, clock: &AtomicI64, call: Call<'_>) -> CommitId {
+    perform_outlined(engine, clock, call, Vec::new())
+}
+
+fn perform_outlined(
+    engine: &Engine,
+    clock: &AtomicI64,
+    call: Call<'_>,
+    outlines: Vec<(u32, Bytes)>,
+) -> CommitId {
     let (name, id, record) = call.function;
     let function = Arc::new(Function::new(name, FunctionId::new([id; 32]), record.to_owned()));
-    perform_as(engine, clock, function, call)
+    perform_as(engine, clock, function, call, outlines)
 }
 
 fn perform_as(
@@ -339,6 +400,7 @@ fn perform_as(
     clock: &AtomicI64,
     function: Arc<Function>,
     call: Call<'_>,
+    outlines: Vec<(u32, Bytes)>,
 ) -> CommitId {
     let arguments: Vec<Argument> = call
         .arguments
@@ -359,7 +421,7 @@ fn perform_as(
     let took = i64::try_from(call.took.as_millis()).unwrap();
     clock.store(created - took, Ordering::Relaxed);
     block_on(async {
-        let ticket = engine.start(&fingerprint).await.unwrap();
+        let ticket = engine.start(&fingerprint).await.unwrap().outlined(outlines);
         clock.store(created, Ordering::Relaxed);
         let execution = Execution {
             function,

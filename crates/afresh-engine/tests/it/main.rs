@@ -16,6 +16,7 @@ mod flight;
 mod gc;
 mod generation;
 mod history;
+mod inside;
 mod readings;
 mod support;
 mod trust;

@@ -25,6 +25,7 @@ mod memo;
 mod node;
 mod objects;
 mod opaque;
+pub(crate) mod outline;
 mod pandas;
 mod path;
 mod registry;
