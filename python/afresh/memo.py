@@ -5,10 +5,11 @@ The call itself is in Rust (``_afresh.Memo``); this module decides what is remem
 
 from __future__ import annotations
 
+import _pickle  # noqa: F401 - loaded with the package, as all that a hit needs, so that the first one does not wait
 import sys
 import types
 
-from afresh import _afresh, miss, signature, stores, warn
+from afresh import _afresh, identity, miss, signature, stores, warn
 from afresh.codecs import PickleCodec
 from afresh.codecs import codec as make_codec
 from afresh.errors import AfreshError, ConfigError, TaskError
@@ -102,8 +103,6 @@ class Memo(_afresh.Memo):
         """The name under which calls are remembered: the same in every process, also in a script run by itself."""
         if self._name is not None:
             return self._name
-        from afresh import identity
-
         return identity.identify(self.__wrapped__).name
 
     def _engine(self) -> _afresh.Engine:
@@ -123,7 +122,6 @@ class Memo(_afresh.Memo):
 
     def _identify(self) -> None:
         function = self.__wrapped__
-        from afresh import identity
         from afresh.dependencies import look
 
         found = identity.identify(function)
@@ -141,6 +139,8 @@ class Memo(_afresh.Memo):
                 warn.once(f"{name}: {note}")
             mutable = self._live(found, name)
         if self._depends_on:
+            from afresh.dependencies import look
+
             looked = look(self._depends_on)
             for note in looked.notes:
                 warn.once(f"{name}: {note}")
@@ -262,8 +262,6 @@ class Memo(_afresh.Memo):
         """What the function reaches and is identified by only weakly."""
         if self._version is not None or self._mode != "code":
             return ()
-        from afresh import identity
-
         return tuple(identity.identify(self.__wrapped__).opaque)
 
     def _keyed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _afresh.Call | None:
@@ -667,17 +665,17 @@ def _names(freeze: Any) -> tuple[str, ...] | Literal[True]:
 
 def _is_outside(value: Any) -> bool:
     from afresh.dependencies import Dependency
-    from afresh.identity import inside
 
-    return isinstance(inside(value), Dependency)
+    return isinstance(identity.inside(value), Dependency)
 
 
 def _weigh(live: list[Mutable], name: str) -> None:
     """Says so, once, where looking at data on each call is what a call costs."""
+    if not live:
+        return
     from afresh.dependencies import weight
-    from afresh.identity import inside
 
-    weights = [(weight(inside(value)), label, value) for label, value, _ in live]
+    weights = [(weight(identity.inside(value)), label, value) for label, value, _ in live]
     total = sum(size for size, *_ in weights)
     if total <= HEAVY:
         return

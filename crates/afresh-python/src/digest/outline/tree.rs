@@ -22,7 +22,7 @@ const BYTES: usize = 16 << 10;
 /// How many bytes of sketches and hashes of rows.
 const SKETCHES: usize = 32 << 10;
 /// How many bytes of arrays are read at most. What is beyond is told as a whole.
-const UNREAD: usize = 1 << 30;
+const UNREAD: usize = 128 << 20;
 const DEPTH: usize = 8;
 
 const _: () = assert!(DEPTH < OUTLINE_DEPTH);
