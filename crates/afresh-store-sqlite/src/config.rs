@@ -89,8 +89,8 @@ pub(crate) const WAL_SOFT: u64 = 8 << 10;
 /// Pages of write-ahead log after which a checkpoint is finished under the write lock.
 pub(crate) const WAL_HARD: u64 = 32 << 10;
 
-/// Rows of `recent` that are folded into the tables under one hold of the write lock: about a millisecond.
-pub(crate) const FOLD: usize = 64;
+/// Rows of `recent` that are folded into the tables under one hold of the write lock: a third of a millisecond.
+pub(crate) const FOLD: usize = 16;
 
 /// Rows of `recent` after which folding them is worth waking a thread.
 pub(crate) const RECENT_SOFT: usize = 512;
