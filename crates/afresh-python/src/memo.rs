@@ -170,7 +170,7 @@ impl Memo {
             Ok(None) => return Ok(Prepared::Misfit),
             Err(error) => return Ok(Prepared::Nameless(contain(py, error)?)),
         };
-        let mut digester = Digester::new();
+        let mut digester = Digester::of_arguments();
         let mut arguments = Vec::with_capacity(bound.len());
         let mut names = Vec::with_capacity(bound.len());
         for (name, value) in bound {
