@@ -5,7 +5,6 @@ The call itself is in Rust (``_afresh.Memo``); this module decides what is remem
 
 from __future__ import annotations
 
-import _pickle  # noqa: F401 - loaded with the package, as all that a hit needs, so that the first one does not wait
 import sys
 import types
 

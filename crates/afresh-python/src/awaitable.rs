@@ -11,7 +11,8 @@ use pyo3::exceptions::{PyBaseException, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::attached::Attached;
 use crate::memo::Memo;
@@ -19,12 +20,13 @@ use crate::memo::Memo;
 /// See the module.
 #[pyclass(frozen)]
 pub(crate) struct Awaitable {
+    memo: Py<Memo>,
     state: Attached<State>,
 }
 
 enum State {
     /// Not awaited yet.
-    Call(Py<Memo>, Py<PyTuple>, Option<Py<PyDict>>),
+    Call(Py<PyTuple>, Option<Py<PyDict>>),
     /// A coroutine computes, or waits for whoever does.
     Coroutine(Py<PyAny>),
     Done,
@@ -32,7 +34,7 @@ enum State {
 
 impl Awaitable {
     pub(crate) fn new(memo: Py<Memo>, args: Py<PyTuple>, kwargs: Option<Py<PyDict>>) -> Self {
-        Self { state: Attached::new(State::Call(memo, args, kwargs)) }
+        Self { memo, state: Attached::new(State::Call(args, kwargs)) }
     }
 
     fn state(&self, py: Python<'_>, next: State) -> PyResult<State> {
@@ -41,14 +43,37 @@ impl Awaitable {
             .ok_or_else(|| PyRuntimeError::new_err("the awaitable is in use already"))
     }
 
+    fn of_function<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.memo.bind(py).getattr(intern!(py, "__wrapped__"))?.getattr(name)
+    }
+
+    fn of_coroutine<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let coroutine = self.state.with(py, |state| match state {
+            State::Coroutine(coroutine) => Some(coroutine.clone_ref(py)),
+            State::Call(..) | State::Done => None,
+        });
+        match coroutine.flatten() {
+            Some(coroutine) => coroutine.bind(py).getattr(name),
+            None => Ok(py.None().into_bound(py)),
+        }
+    }
+
     /// One step; what is awaited next, or the value that it ends with.
     #[allow(unsafe_code, reason = "a coroutine is sent to by a C function")]
     fn step<'py>(&self, py: Python<'py>, value: Option<Bound<'py, PyAny>>) -> PyResult<Step<'py>> {
         let coroutine = match self.state(py, State::Done)? {
-            State::Call(memo, args, kwargs) => {
-                let (memo, args) = (memo.into_bound(py), args.into_bound(py));
+            State::Call(args, kwargs) => {
+                let args = args.into_bound(py);
                 let kwargs = kwargs.map(|kwargs| kwargs.into_bound(py));
-                match Memo::awaited(&memo, &args, kwargs.as_ref())? {
+                match Memo::awaited(self.memo.bind(py), &args, kwargs.as_ref())? {
                     Ok(value) => return Ok(Step::Ended(value)),
                     Err(coroutine) => coroutine,
                 }
@@ -113,6 +138,54 @@ impl Awaitable {
                 None
             }
         })
+    }
+
+    /// For `inspect.iscoroutine` and whoever else asks before awaiting.
+    #[getter]
+    fn __class__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        static COROUTINE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        COROUTINE.import(py, "types", "CoroutineType").cloned()
+    }
+
+    #[getter]
+    fn __name__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.of_function(py, intern!(py, "__name__"))
+    }
+
+    #[getter]
+    fn __qualname__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.of_function(py, intern!(py, "__qualname__"))
+    }
+
+    /// The function's code.
+    #[getter]
+    fn cr_code<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.of_function(py, intern!(py, "__code__"))
+    }
+
+    /// The frame of the coroutine that took over, if any has.
+    #[getter]
+    fn cr_frame<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.of_coroutine(py, intern!(py, "cr_frame"))
+    }
+
+    /// What that waits for.
+    #[getter]
+    fn cr_await<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.of_coroutine(py, intern!(py, "cr_await"))
+    }
+
+    /// Whether it is running just now.
+    #[getter]
+    fn cr_running(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |_| ()).is_none()
+    }
+
+    /// Where it was made is not recorded.
+    #[getter]
+    #[allow(clippy::unused_self, reason = "an attribute")]
+    fn cr_origin(&self) -> Option<bool> {
+        None
     }
 
     /// Goes on with a value.
