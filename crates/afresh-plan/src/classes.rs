@@ -14,6 +14,10 @@ use crate::tree::File;
 
 /// Methods that run while a class is made.
 const MAKERS: [&str; 2] = [".__init_subclass__", ".__set_name__"];
+/// What describes a field and runs nothing.
+const FIELDS: [&str; 4] = ["dataclasses.field", "attrs.field", "attr.ib", "attr.field"];
+/// What `dataclass` generates by.
+const OPTIONS: [&str; 7] = ["init", "repr", "eq", "order", "frozen", "kw_only", "match_args"];
 
 impl Judge<'_> {
     pub(crate) fn class(
@@ -35,7 +39,7 @@ impl Judge<'_> {
             }
         };
         let parts = file.source.class_parts(qualname).ok();
-        self.made_of(component, &now, parts.as_ref());
+        self.made_of(component, at, &now, parts.as_ref());
         let shell = combine("class-source", [&now.digest[..]]);
         let text = file.source.class(qualname, None, &whole);
         let text = text.map(|one| combine("class-text", [&one.digest[..]]));
@@ -59,12 +63,22 @@ impl Judge<'_> {
     }
 
     /// Notes the components that attributes of the class are computed from when it is made.
-    fn made_of(&mut self, component: &Component, now: &Definition, parts: Option<&Parts>) {
+    fn made_of(
+        &mut self,
+        component: &Component,
+        at: (&str, &File),
+        now: &Definition,
+        parts: Option<&Parts>,
+    ) {
         let computed = parts.map(|parts| {
             let values = parts.statements.iter().filter(|part| !is_declared(part));
             let pieces = values.map(|part| part.value.as_ref().unwrap_or(&part.text));
+            // What is named without a call is a component of its own, and fields keep what they are given.
+            let runs =
+                pieces.filter(|text| text.contains('(')).filter(|text| !self.is_field(at.0, text));
+            let runs: Vec<String> = runs.cloned().collect();
             let heads = parts.decorators.iter().chain(&parts.keywords).chain(&parts.methods);
-            pieces.chain(heads).cloned().collect::<Vec<_>>()
+            runs.into_iter().chain(heads.cloned()).collect::<Vec<_>>()
         });
         for reference in &now.references {
             let Some(first) = reference.path.first() else { continue };
@@ -75,6 +89,40 @@ impl Judge<'_> {
                 self.inputs.push(used);
             }
         }
+    }
+
+    /// Whether an expression describes a field with what has names alone, so that nothing of the project runs.
+    fn is_field(&mut self, module: &str, text: &str) -> bool {
+        let Some(call) = Call::parse(text) else { return false };
+        let plain = |text: &String| !text.contains('(');
+        let is_plain =
+            call.arguments.iter().all(plain) && call.keywords.iter().all(|(_, one)| plain(one));
+        is_plain
+            && matches!(names::resolve(self.tree, module, &call.callee), Target::Outside(name)
+                if FIELDS.contains(&name.as_str()))
+    }
+
+    /// Whether a class is made alike before and after: `@dataclass` may be told otherwise what to generate, which counts
+    /// with the statement alone.
+    fn same_makers(&mut self, module: &str, before: &[String], now: &[String]) -> bool {
+        before.len() == now.len()
+            && before.iter().zip(now).all(|(before, now)| {
+                before == now
+                    || (self.is_dataclass(module, before) && self.is_dataclass(module, now))
+            })
+    }
+
+    fn is_dataclass(&mut self, module: &str, decorator: &str) -> bool {
+        let text = decorator.trim_start_matches('@').trim();
+        let text = if text.ends_with(')') { text.to_owned() } else { format!("{text}()") };
+        let Some(call) = Call::parse(&text) else { return false };
+        let is_option = |(name, value): &(String, String)| {
+            OPTIONS.contains(&name.as_str()) && matches!(value.as_str(), "True" | "False")
+        };
+        call.arguments.is_empty()
+            && call.keywords.iter().all(is_option)
+            && matches!(names::resolve(self.tree, module, &call.callee), Target::Outside(name)
+                if name == "dataclasses.dataclass")
     }
 
     /// The digests of the attributes that the class has now, where its statement says them.
@@ -91,11 +139,14 @@ impl Judge<'_> {
         let was = source.class(name, None, style).ok()?;
         let before = source.class_parts(name).ok()?;
         let is_whole = combine("class-source", [&was.digest[..]]) == component.digest;
-        let same_head = before.decorators == parts.decorators
+        let same_head = self.same_makers(at.0, &before.decorators, &parts.decorators)
             && before.bases == parts.bases
             && before.keywords == parts.keywords
             && before.methods == parts.methods;
-        if !is_whole || !same_head || self.is_made_by_project(component, at, parts) {
+        let named =
+            |parts: &Parts| parts.statements.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+        let same_names = named(&before) == named(parts);
+        if !is_whole || !same_head || self.is_made_by_project(component, at, parts, same_names) {
             return None;
         }
         if self.leading(at.0, &was.references) != self.leading(at.0, &now.references) {
@@ -164,6 +215,7 @@ impl Judge<'_> {
         component: &Component,
         at: (&str, &File),
         parts: &Parts,
+        same_names: bool,
     ) -> bool {
         for decorator in &parts.decorators {
             let text = decorator.trim_start_matches('@').trim();
@@ -180,7 +232,10 @@ impl Judge<'_> {
             || component.uses.iter().any(|(label, used)| {
                 let base = label.strip_prefix("member ").unwrap_or(label);
                 let base = base.split([' ', '.']).next().unwrap_or_default();
-                let is_named = parts.statements.iter().any(|part| mentions(&part.text, base));
+                // Generated from the names of the fields.
+                let is_slots = same_names && base == "__slots__";
+                let is_named =
+                    is_slots || parts.statements.iter().any(|part| mentions(&part.text, base));
                 (label == "metaclass" && kind(used) != "external")
                     || (kind(used) == "data" && !is_named)
             })

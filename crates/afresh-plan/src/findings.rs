@@ -12,7 +12,9 @@ use crate::record::{Component, Local};
 use crate::tree::{File, Look, hexadecimal};
 
 /// Methods that have a hand in making classes.
-const MAKERS: [&str; 4] = [".__init_subclass__", ".__set_name__", ".__new__", ".__prepare__"];
+const MAKERS: [&str; 2] = [".__init_subclass__", ".__set_name__"];
+/// Methods that run when an instance is made.
+const CONSTRUCTORS: [&str; 4] = ["__init__", "__new__", "__post_init__", "__set_name__"];
 
 impl Judge<'_> {
     pub(crate) fn finish(mut self) -> Judged {
@@ -71,6 +73,11 @@ impl Judge<'_> {
                 if one.uses.iter().any(is_made) {
                     return true;
                 }
+                // The members of an enumeration are instances.
+                if one.uses.iter().any(|(label, _)| label.starts_with("member ")) {
+                    let runs = one.uses.iter().filter(|(label, _)| label.starts_with('_'));
+                    from.extend(runs.map(|(_, used)| *used));
+                }
             }
         }
         let mut seen: HashSet<usize> = from.iter().copied().collect();
@@ -78,7 +85,16 @@ impl Judge<'_> {
             if self.changes.contains_key(&index) {
                 return true;
             }
-            let uses = components.get(index).map(|one| one.uses.as_slice()).unwrap_or_default();
+            let Some(one) = components.get(index) else { continue };
+            // To make an instance of a class without a constructor runs nothing.
+            let runs = |(label, _): &(String, usize)| {
+                CONSTRUCTORS.contains(&label.as_str())
+                    || label.starts_with("base ")
+                    || label == "metaclass"
+            };
+            let is_idle =
+                one.kind == "class" && self.inputs.contains(&index) && !one.uses.iter().any(runs);
+            let uses = if is_idle { &[] } else { one.uses.as_slice() };
             from.extend(uses.iter().map(|(_, used)| *used).filter(|used| seen.insert(*used)));
         }
         false

@@ -33,6 +33,9 @@ impl Judge<'_> {
         let record = self.record;
         let Some(component) = record.components.get(index) else { return false };
         let Some(call) = Call::parse(text) else { return false };
+        if self.means_the_same(at.1) {
+            return false;
+        }
         let callee = match names::resolve(self.tree, at.0, &call.callee) {
             Target::Outside(name) => name,
             Target::Missing => call.callee.join("."),
@@ -50,12 +53,8 @@ impl Judge<'_> {
                 self.compare(index, Some(local), None, at.1, None);
                 true
             }
-            "data" if call.keywords.is_empty() => {
-                let literals: Option<Vec<_>> =
-                    call.arguments.iter().map(|one| Literal::parse(one)).collect();
-                let Some(digest) = literals.and_then(|list| value(&callee, &list)) else {
-                    return false;
-                };
+            "data" if component.uses.is_empty() => {
+                let Some(digest) = value(&callee, &call) else { return false };
                 self.value(index, digest, text, at.1, line);
                 true
             }
@@ -100,20 +99,131 @@ impl Judge<'_> {
 }
 
 /// The digest of what a library makes of literals.
-fn value(callee: &str, arguments: &[Literal]) -> Option<Local> {
+fn value(callee: &str, call: &Call) -> Option<Local> {
+    let literals =
+        |list: &[String]| list.iter().map(|one| Literal::parse(one)).collect::<Option<Vec<_>>>();
     let mut encoder = Encoder::new();
-    match (callee, arguments) {
-        ("range", [Literal::Int(stop)]) => {
-            encoder.node("range", 3);
-            [0, *stop, 1].iter().for_each(|one| encoder.big_int(&one.to_le_bytes()));
+    let text = match (call.arguments.first().and_then(|one| Literal::parse(one)), &call.keywords) {
+        (Some(Literal::Text(text)), keywords) if keywords.is_empty() => Some(text),
+        _ => None,
+    };
+    match (callee, call.arguments.as_slice(), text) {
+        ("re.compile", [_, rest @ ..], Some(text)) => {
+            encoder.node("pattern", 2);
+            encoder.str(&text);
+            encoder.big_int(&flags(&text, rest)?.to_le_bytes());
         }
-        ("datetime.date", [Literal::Int(year), Literal::Int(month), Literal::Int(day)]) => {
+        ("struct.Struct", [_], Some(text)) => {
+            encoder.node("struct", 1);
+            encoder.str(&text);
+        }
+        ("zoneinfo.ZoneInfo", [_], Some(text)) => {
+            encoder.node("zoneinfo", 1);
+            encoder.str(&text);
+        }
+        ("decimal.Decimal", [_], Some(text)) => decimal(&mut encoder, &text)?,
+        ("float", [_], Some(text)) => match text.trim().to_lowercase().as_str() {
+            "nan" => encoder.float(f64::NAN),
+            "inf" => encoder.float(f64::INFINITY),
+            "-inf" => encoder.float(f64::NEG_INFINITY),
+            _ => return None,
+        },
+        ("pathlib.Path", [_], Some(text)) if cfg!(unix) && is_normal(&text) => {
+            encoder.node("path", 2);
+            encoder.str("PosixPath");
+            encoder.str(&text);
+        }
+        ("collections.OrderedDict", [], None) => {
+            encoder.node("collections.OrderedDict", 1);
+            encoder.tuple(call.keywords.len());
+            for (name, value) in &call.keywords {
+                encoder.tuple(2);
+                encoder.str(name);
+                literal::write(&mut encoder, &Literal::parse(value)?);
+            }
+        }
+        ("collections.deque", [list], None) => {
+            let [(name, bound)] = call.keywords.as_slice() else { return None };
+            let (Literal::Int(bound), Literal::List(list)) =
+                (Literal::parse(bound)?, Literal::parse(list)?)
+            else {
+                return None;
+            };
+            if name != "maxlen" || usize::try_from(bound).ok()? < list.len() {
+                return None;
+            }
+            encoder.node("collections.deque", 2);
+            encoder.big_int(&bound.to_le_bytes());
+            literal::write(&mut encoder, &Literal::List(list));
+        }
+        ("range", list, None) if call.keywords.is_empty() => {
+            let (start, stop, step) = match literals(list)?.as_slice() {
+                [Literal::Int(stop)] => (0, *stop, 1),
+                [Literal::Int(start), Literal::Int(stop)] => (*start, *stop, 1),
+                [Literal::Int(start), Literal::Int(stop), Literal::Int(step)] => {
+                    (*start, *stop, *step)
+                }
+                _ => return None,
+            };
+            encoder.node("range", 3);
+            [start, stop, step].iter().for_each(|one| encoder.big_int(&one.to_le_bytes()));
+        }
+        ("datetime.date", list @ [_, _, _], None) if call.keywords.is_empty() => {
             encoder.node("date", 3);
-            [year, month, day].iter().for_each(|one| encoder.big_int(&one.to_le_bytes()));
+            literals(list)?.iter().for_each(|one| literal::write(&mut encoder, one));
         }
         _ => return None,
     }
     Some(encoder.finish().0)
+}
+
+/// The flags of a pattern of text.
+fn flags(pattern: &str, given: &[String]) -> Option<i64> {
+    // A pattern may set some itself.
+    let sets = |(place, sign): (usize, &str)| {
+        let after = pattern.get(place + sign.len()..).unwrap_or_default();
+        after.starts_with(|c: char| "aiLmsux-".contains(c))
+    };
+    if pattern.match_indices("(?").any(sets) {
+        return None;
+    }
+    Some(
+        32 | match given {
+            [] => 0,
+            [one] => match one.strip_prefix("re.")? {
+                "I" | "IGNORECASE" => 2,
+                "M" | "MULTILINE" => 8,
+                "S" | "DOTALL" => 16,
+                "X" | "VERBOSE" => 64,
+                _ => return None,
+            },
+            _ => return None,
+        },
+    )
+}
+
+/// A decimal number in plain digits.
+fn decimal(encoder: &mut Encoder, text: &str) -> Option<()> {
+    let (sign, text) = text.strip_prefix('-').map_or((0_i64, text), |rest| (1, rest));
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = format!("{whole}{part}");
+    if whole.is_empty() || !digits.chars().all(|c| c.is_ascii_digit()) {
+        return None;
+    }
+    let significant = digits.trim_start_matches('0');
+    let significant = if significant.is_empty() { "0" } else { significant };
+    encoder.node("decimal", 3);
+    encoder.int(sign);
+    encoder.tuple(significant.len());
+    significant.bytes().for_each(|digit| encoder.int(i64::from(digit - b'0')));
+    encoder.int(-i64::try_from(part.len()).ok()?);
+    Some(())
+}
+
+/// Whether a path stays as it is written.
+fn is_normal(text: &str) -> bool {
+    let mut parts = text.strip_prefix('/').unwrap_or(text).split('/');
+    !text.starts_with("//") && parts.all(|part| !matches!(part, "" | "."))
 }
 
 fn one_name(text: &str) -> Option<Vec<String>> {

@@ -154,8 +154,50 @@ fn below(tree: &mut Tree, root: &Path, folder: &Path, said: &mut Vec<String>) {
     }
 }
 
+/// Whether a statement in the file changes what the name is bound to, by `NAME[…] =` or `NAME.append`, and code runs when the
+/// file is imported that could get there.
+pub(crate) fn is_changed(text: &str, name: &str) -> bool {
+    let runs = text.lines().any(|line| {
+        let word = line.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        match word {
+            "if" | "for" | "while" | "try" | "with" => true,
+            "def" | "class" | "async" | "from" | "import" => false,
+            _ => {
+                line.starts_with('@') || (!line.starts_with([' ', '\t', '#']) && line.contains('('))
+            }
+        }
+    });
+    runs && uses_of(text, name, |after| is_assigned(after))
+}
+
+/// Whether a subscript is assigned to: `[…] = `, `[…] += `.
+fn is_assigned(after: &str) -> bool {
+    let mut depth = 0usize;
+    for (place, c) in after.char_indices() {
+        match c {
+            '[' | '(' | '{' => depth += 1,
+            ']' | ')' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 0 {
+            let rest = after.get(place + 1..).unwrap_or_default().trim_start_matches([' ', '\t']);
+            let rest =
+                rest.trim_start_matches(['+', '-', '*', '/', '|', '&', '^', '%', '@', '<', '>']);
+            // Deeper assignments, `NAME[a][b] = …`, change it as well.
+            return rest.starts_with(['[', '.'])
+                || (rest.starts_with('=') && !rest.starts_with("=="));
+        }
+    }
+    true
+}
+
 /// Whether something in the file puts more into what the name is bound to: `NAME[…]`, `NAME.append`.
 pub(crate) fn is_filled(text: &str, name: &str) -> bool {
+    uses_of(text, name, |_| true)
+}
+
+/// Whether a method that fills is called on the name, or a subscript of it stands where `subscript` says so.
+fn uses_of(text: &str, name: &str, subscript: impl Fn(&str) -> bool) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(name).any(|(place, _)| {
         let (before, after) = (text.get(..place), text.get(place + name.len()..));
@@ -163,7 +205,7 @@ pub(crate) fn is_filled(text: &str, name: &str) -> bool {
             return false;
         }
         let after = after.unwrap_or_default().trim_start();
-        after.starts_with('[')
+        (after.starts_with('[') && subscript(after))
             || after.strip_prefix('.').is_some_and(|method| {
                 let method = method.trim_start();
                 let word = method.split(|c| !is_word(c)).next().unwrap_or_default();

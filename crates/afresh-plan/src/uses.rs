@@ -8,9 +8,11 @@ use crate::judge::Judge;
 use crate::literal;
 use crate::names::{self, Target};
 use crate::record::Component;
-use crate::spaces::is_filled;
+use crate::spaces::is_changed;
 use crate::tree::File;
 
+/// Decorators whose outcome holds the function and has no more to it.
+const HOLDING: [&str; 2] = ["contextlib.contextmanager", "contextlib.asynccontextmanager"];
 /// Decorators that change nothing of the answer.
 const SEEN_THROUGH: [&str; 4] = ["cache", "lru_cache", "functools.cache", "functools.lru_cache"];
 
@@ -220,9 +222,10 @@ impl Judge<'_> {
                 let was = component.name();
                 self.untold.push(format!("what was `{was}` is `{name}` of a library now"));
             }
+            ("data", Target::Value { file, .. }) if self.means_the_same(&file) => {}
             ("data", Target::Value { module, name, file, made }) => {
                 let line = made.definition.first_line;
-                let written = made.value.as_deref().filter(|_| !is_filled(&file.text, &name));
+                let written = made.value.as_deref().filter(|_| !is_changed(&file.text, &name));
                 match written.and_then(|text| Some((literal::digest(text)?, text))) {
                     Some((digest, text)) => self.value(index, digest, text, &file, line),
                     None => self.computed_by(by, index, (&module, &file), &name, &made),
@@ -234,6 +237,8 @@ impl Judge<'_> {
             ("missing", Target::Class { .. } | Target::Module(_)) => {
                 self.compare(index, None, Some("it is defined now"), at.1, None);
             }
+            ("wrapper", Target::Function { module, name, file })
+                if self.is_kept(component, &module, &name, &file) => {}
             (kind, Target::Function { module, name, file }) if kind != "handle" => {
                 let defined = file.source.functions(&name, &Style::default()).unwrap_or_default();
                 if defined.iter().all(|one| one.decorators.is_empty()) {
@@ -276,6 +281,23 @@ impl Judge<'_> {
         }
     }
 
+    /// Whether a wrapper is one of those that hold a function and do nothing else with it.
+    fn is_kept(&mut self, component: &Component, module: &str, name: &str, file: &File) -> bool {
+        let style = Style { ignored_decorators: component.ignored.clone(), whole: false };
+        let defined = file.source.functions(name, &style).unwrap_or_default();
+        let [one] = defined.as_slice() else { return false };
+        let [decorator] = one.decorators.as_slice() else { return false };
+        let path: Vec<String> = decorator.split('.').map(str::to_owned).collect();
+        let full = format!("helper {module}.{name}");
+        let held = component.uses.iter().filter(|(label, _)| label != "library");
+        let is_it =
+            |used: usize| self.record.components.get(used).is_some_and(|one| one.label == full);
+        held.clone().count() > 0
+            && held.into_iter().all(|(_, used)| is_it(*used))
+            && matches!(names::resolve(self.tree, module, &path), Target::Outside(name)
+                if HOLDING.contains(&name.as_str()))
+    }
+
     /// A value that statements make: the same if they are known to make it so, or as long as their file is the same.
     fn computed_by(
         &mut self,
@@ -286,7 +308,7 @@ impl Judge<'_> {
         made: &Statements,
     ) {
         let line = made.definition.first_line;
-        let text = made.value.as_deref().filter(|_| !is_filled(&at.1.text, name));
+        let text = made.value.as_deref().filter(|_| !is_changed(&at.1.text, name));
         if !text.is_some_and(|text| self.made(by, index, at, text, line)) {
             self.computed(name, at.1, Some(line));
         }
