@@ -112,6 +112,16 @@ impl Judge<'_> {
             })
     }
 
+    /// Whether both are a `TypedDict`, total or not.
+    fn is_typed_dict(&mut self, module: &str, before: &Parts, now: &Parts) -> bool {
+        let [base] = now.bases.as_slice() else { return false };
+        let path: Vec<String> = base.split('.').map(str::to_owned).collect();
+        let is_total = |text: &String| matches!(text.as_str(), "total=True" | "total=False");
+        before.keywords.iter().chain(&now.keywords).all(is_total)
+            && matches!(names::resolve(self.tree, module, &path), Target::Outside(name)
+                if name == "typing.TypedDict")
+    }
+
     fn is_dataclass(&mut self, module: &str, decorator: &str) -> bool {
         let text = decorator.trim_start_matches('@').trim();
         let text = if text.ends_with(')') { text.to_owned() } else { format!("{text}()") };
@@ -141,7 +151,7 @@ impl Judge<'_> {
         let is_whole = combine("class-source", [&was.digest[..]]) == component.digest;
         let same_head = self.same_makers(at.0, &before.decorators, &parts.decorators)
             && before.bases == parts.bases
-            && before.keywords == parts.keywords
+            && (before.keywords == parts.keywords || self.is_typed_dict(at.0, &before, parts))
             && before.methods == parts.methods;
         let named =
             |parts: &Parts| parts.statements.iter().map(|one| one.name.clone()).collect::<Vec<_>>();

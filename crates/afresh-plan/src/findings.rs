@@ -49,7 +49,8 @@ impl Judge<'_> {
                     return true;
                 }
                 // A function counts in what holds it with its plain default values and closure.
-                let plain = component.uses.iter().map(|(_, inner)| *inner);
+                let is_function = component.kind == "function";
+                let plain = component.uses.iter().filter(|_| is_function).map(|(_, inner)| *inner);
                 from.extend(plain.filter(|inner| {
                     components.get(*inner).is_some_and(|inner| inner.kind == "data")
                 }));
@@ -75,7 +76,9 @@ impl Judge<'_> {
                 }
                 // The members of an enumeration are instances.
                 if one.uses.iter().any(|(label, _)| label.starts_with("member ")) {
-                    let runs = one.uses.iter().filter(|(label, _)| label.starts_with('_'));
+                    let runs = one.uses.iter().filter(|(label, _)| {
+                        CONSTRUCTORS.contains(&label.as_str()) || label == "_generate_next_value_"
+                    });
                     from.extend(runs.map(|(_, used)| *used));
                 }
             }

@@ -3,6 +3,7 @@
 //! Only calls whose outcome is known without Python: the same arguments always give the same value, and the digest of that
 //! value is made of them alone. Everything else is left to running.
 
+use afresh_core::ObjectId;
 use afresh_core::fp1::Encoder;
 use afresh_pysource::{Call, Literal, combine};
 
@@ -11,6 +12,21 @@ use crate::literal;
 use crate::names::{self, Target};
 use crate::record::{Component, Local};
 use crate::tree::File;
+
+/// Built-in types that take brackets or stand in unions.
+const TYPES: [&str; 11] = [
+    "int",
+    "str",
+    "bytes",
+    "float",
+    "bool",
+    "complex",
+    "list",
+    "tuple",
+    "dict",
+    "set",
+    "frozenset",
+];
 
 impl Judge<'_> {
     /// Compares what an expression makes, if that is known. `at`: the module of the expression.
@@ -32,10 +48,13 @@ impl Judge<'_> {
         }
         let record = self.record;
         let Some(component) = record.components.get(index) else { return false };
-        let Some(call) = Call::parse(text) else { return false };
         if self.means_the_same(at.1) {
             return false;
         }
+        if component.kind == "type" && self.form(component, at, text, line) {
+            return true;
+        }
+        let Some(call) = Call::parse(text) else { return false };
         let callee = match names::resolve(self.tree, at.0, &call.callee) {
             Target::Outside(name) => name,
             Target::Missing => call.callee.join("."),
@@ -60,6 +79,71 @@ impl Judge<'_> {
             }
             _ => false,
         }
+    }
+
+    /// A union of built-in types, or one with brackets. Not one that would meet a type that is used elsewhere as well.
+    fn form(&mut self, component: &Component, at: (&str, &File), text: &str, line: u32) -> bool {
+        let text = text.trim();
+        let (labels, types): (Vec<String>, Vec<&str>) = match text.strip_suffix(']') {
+            Some(rest) => {
+                let Some((origin, inner)) = rest.split_once('[') else { return false };
+                let inner: Vec<&str> = inner.split(',').collect();
+                let labels = (0..inner.len()).map(|place| place.to_string());
+                let labels = std::iter::once("origin".to_owned()).chain(labels).collect();
+                (labels, std::iter::once(origin).chain(inner).collect())
+            }
+            None => {
+                let types: Vec<&str> = text.split('|').collect();
+                ((0..types.len()).map(|place| place.to_string()).collect(), types)
+            }
+        };
+        let types: Vec<&str> = types.into_iter().map(str::trim).collect();
+        let (kind, name) = match (types.as_slice(), text.ends_with(']')) {
+            ([origin, ..], true) => ("types.GenericAlias", *origin),
+            ([_, _, ..], false) => ("types.UnionType", ""),
+            _ => return false,
+        };
+        let mut told: Vec<&str> = Vec::new();
+        let mut found = Vec::new();
+        for (label, one) in labels.iter().zip(&types) {
+            let path = [(*one).to_owned()];
+            let is_builtin = TYPES.contains(one)
+                && matches!(names::resolve(self.tree, at.0, &path), Target::Missing);
+            let Some(used) = component.used(label) else { return false };
+            if !is_builtin || told.contains(one) {
+                return false;
+            }
+            told.push(one);
+            found.push((used, format!("builtins.{one}")));
+        }
+        let own = |index: usize| {
+            let uses = self.record.components.iter().flat_map(|one| &one.uses);
+            uses.filter(|(_, used)| *used == index).count() == 1
+        };
+        let record = self.record;
+        let is_new = |name: &str| !record.components.iter().any(|one| one.name() == name);
+        let holds = |(used, name): &(usize, String)| {
+            let was = record.components.get(*used).filter(|one| one.kind == "external");
+            was.is_some_and(|was| was.name() == name || (own(*used) && is_new(name)))
+        };
+        let index = record.components.iter().position(|one| std::ptr::eq(one, component));
+        let (Some(index), true) = (index, found.iter().all(holds)) else { return false };
+        if component.uses.len() != found.len() {
+            return false;
+        }
+        let before: Vec<_> = found
+            .iter()
+            .map(|(used, name)| (*used, combine("external", [name.as_bytes()])))
+            .collect();
+        for (used, digest) in before {
+            let changed = record.components.get(used).is_some_and(|one| one.digest != digest);
+            if changed {
+                self.value(used, digest, text, at.1, line);
+            }
+        }
+        let local = combine("type", [kind.as_bytes(), name.as_bytes()]);
+        self.compare(index, Some(local), None, at.1, None);
+        true
     }
 
     /// A function with arguments that are written out.
@@ -155,6 +239,12 @@ fn value(callee: &str, call: &Call) -> Option<Local> {
             encoder.node("collections.deque", 2);
             encoder.big_int(&bound.to_le_bytes());
             literal::write(&mut encoder, &Literal::List(list));
+        }
+        ("bytearray", [data], None) if call.keywords.is_empty() => {
+            let Literal::Data(data) = Literal::parse(data)? else { return None };
+            encoder.node("bytearray", 1);
+            let length = u64::try_from(data.len()).ok()?;
+            encoder.array("u1", &[length], ObjectId::of(&data).as_bytes());
         }
         ("range", list, None) if call.keywords.is_empty() => {
             let (start, stop, step) = match literals(list)?.as_slice() {

@@ -81,7 +81,7 @@ impl Judge<'_> {
     /// All the files of a package whose `__getattr__` was asked.
     pub(crate) fn package(&mut self, index: usize, component: &Component) {
         let file = match self.tree.module(component.name()) {
-            Look::There(file) if file.is_package => file,
+            Look::There(file) => file,
             _ => {
                 self.untold.push(format!("the package `{}` is not found", component.name()));
                 return;
@@ -94,7 +94,7 @@ impl Judge<'_> {
             return;
         }
         let mut said = Vec::new();
-        if let Some(folder) = file.path.parent() {
+        if let Some(folder) = file.path.parent().filter(|_| file.is_package) {
             below(self.tree, folder, folder, &mut said);
         }
         if said.is_empty() {
