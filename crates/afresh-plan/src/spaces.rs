@@ -167,7 +167,7 @@ pub(crate) fn is_changed(text: &str, name: &str) -> bool {
             }
         }
     });
-    runs && uses_of(text, name, |after| is_assigned(after))
+    runs && uses_of(text, name, is_assigned)
 }
 
 /// Whether a subscript is assigned to: `[…] = `, `[…] += `.
@@ -212,4 +212,20 @@ fn uses_of(text: &str, name: &str, subscript: impl Fn(&str) -> bool) -> bool {
                 FILLING.contains(&word)
             })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_a_table_is_not_filling_it() {
+        let loaded = "T = {}\n@reg\ndef h(): T['a'] = 1\n";
+        assert!(is_filled(loaded, "T") && is_changed(loaded, "T"));
+        assert!(is_changed("T = []\nfill()\ndef fill(): T.append(1)\n", "T"));
+        assert!(is_changed("T = {}\nfill()\ndef fill(): T[x[0]][1] += 1\n", "T"));
+        assert!(!is_changed("T = {}\n@reg\ndef h(): return T['a'] == 1\n", "T"));
+        assert!(!is_changed("T = {}\ndef h(): T['a'] = 1\n", "T"), "nothing runs");
+        assert!(!is_filled("MT[0] = T1[0]\n", "T"));
+    }
 }

@@ -180,6 +180,20 @@ mod tests {
     }
 
     #[test]
+    fn files_are_read_by_the_encoding_they_declare() {
+        let read = |bytes: &[u8]| decode(bytes.to_vec());
+        assert_eq!(
+            read(b"# coding: latin-1\nx = '\xe9'").unwrap().chars().rev().nth(1),
+            Some('\u{e9}')
+        );
+        assert_eq!(read("\u{feff}x".as_bytes()).unwrap(), "x");
+        let second = "#!/bin/sh\n# -*- coding: UTF-8 -*-\n\u{e9}";
+        assert_eq!(read(second.as_bytes()).unwrap(), second);
+        assert!(read(b"# vim: fileencoding=cp1252\n").unwrap_err().contains("cp1252"));
+        assert!(read(b"x = '\xe9'").is_err());
+    }
+
+    #[test]
     fn modules_are_found_beside_those_on_record() {
         let dir = tempfile::tempdir().unwrap();
         let package = dir.path().join("src/pkg");

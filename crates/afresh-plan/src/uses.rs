@@ -250,11 +250,11 @@ impl Judge<'_> {
             (kind, Target::Class { module, name }) if kind != "handle" => {
                 self.compare(index, None, Some(&leads(&module, &name)), at.1, None);
             }
+            ("module", Target::Module(name))
+                if component.module.as_ref().is_none_or(|was| *was == name) => {}
             ("module", Target::Module(name)) => {
-                if component.module.as_ref().is_some_and(|was| *was != name) {
-                    let note = format!("the name leads to `{name}` now");
-                    self.compare(index, None, Some(&note), at.1, None);
-                }
+                let note = format!("the name leads to `{name}` now");
+                self.compare(index, None, Some(&note), at.1, None);
             }
             (kind, Target::Module(name))
                 if kind != "handle" && kind != "missing" && !self.means_the_same(at.1) =>

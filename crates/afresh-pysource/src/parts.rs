@@ -49,10 +49,12 @@ impl Parts {
     pub(crate) fn of(class: &StmtClassDef, text: &str) -> Self {
         let piece =
             |range: TextRange| text.get(range.to_std_range()).unwrap_or_default().to_owned();
-        let mut parts = Self::default();
-        parts.decorators = class.decorator_list.iter().map(|one| piece(one.range())).collect();
-        parts.bases = class.bases().iter().map(|one| piece(one.range())).collect();
-        parts.keywords = class.keywords().iter().map(|one| piece(one.range())).collect();
+        let mut parts = Self {
+            decorators: class.decorator_list.iter().map(|one| piece(one.range())).collect(),
+            bases: class.bases().iter().map(|one| piece(one.range())).collect(),
+            keywords: class.keywords().iter().map(|one| piece(one.range())).collect(),
+            ..Self::default()
+        };
         for stmt in &class.body {
             match stmt {
                 Stmt::FunctionDef(def) => {
@@ -126,6 +128,44 @@ fn dotted(expr: &Expr) -> Option<Vec<String>> {
                 return Some(path);
             }
             _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+mod tests {
+    use super::*;
+    use crate::Source;
+
+    #[test]
+    fn a_class_comes_apart_into_what_can_be_compared() {
+        let text = "@deco(1)\nclass C(A, k=2):\n    'Doc.'\n    n: int = 3\n    t.u = 4\n    m: str\n    pass\n    \
+            @late\n    def f(self, x=5): return x\n";
+        let parts = Source::parse(text).unwrap().class_parts("C").unwrap();
+        assert_eq!(parts.decorators, ["@deco(1)"]);
+        assert_eq!((parts.bases, parts.keywords), (vec!["A".to_owned()], vec!["k=2".to_owned()]));
+        assert_eq!(parts.methods.len(), 1);
+        assert!(parts.methods.iter().all(|one| one.contains("@late") && one.contains("x=5")));
+        assert!(parts.methods.iter().all(|one| !one.contains("return")));
+        let texts: Vec<_> = parts.statements.iter().map(|one| one.text.as_str()).collect();
+        assert_eq!(texts, ["n: int = 3", "t.u = 4", "m: str"]);
+        let values: Vec<_> = parts.statements.iter().map(|one| one.value.as_deref()).collect();
+        assert_eq!(values, [Some("3"), None, None]);
+        let names: Vec<_> = parts.statements.iter().map(|one| one.name.as_deref()).collect();
+        assert_eq!(names, [Some("n"), None, Some("m")]);
+    }
+
+    #[test]
+    fn only_calls_of_names_are_taken_apart() {
+        let call = Call::parse(" a.b(1, x, k='v') ").unwrap();
+        assert_eq!(
+            (call.callee.join("."), call.arguments),
+            ("a.b".into(), vec!["1".into(), "x".into()])
+        );
+        assert_eq!(call.keywords, [("k".to_owned(), "'v'".to_owned())]);
+        for text in ["a", "a()()", "a(*b)", "a(**b)", "a[0](1)"] {
+            assert_eq!(Call::parse(text), None, "{text}");
         }
     }
 }
