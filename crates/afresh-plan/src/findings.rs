@@ -8,15 +8,17 @@ use afresh_pysource::Definition;
 
 use crate::change::{Change, Judged, Kind};
 use crate::judge::Judge;
-use crate::record::Local;
+use crate::record::{Component, Local};
 use crate::tree::{File, Look, hexadecimal};
 
 /// Methods that have a hand in making classes.
-const MAKERS: [&str; 4] = [".__init_subclass__", ".__set_name__", ".__new__", ".__prepare__"];
+const MAKERS: [&str; 2] = [".__init_subclass__", ".__set_name__"];
+/// Methods that run when an instance is made.
+const CONSTRUCTORS: [&str; 4] = ["__init__", "__new__", "__post_init__", "__set_name__"];
 
 impl Judge<'_> {
     pub(crate) fn finish(mut self) -> Judged {
-        if self.changes.keys().any(|index| self.reaches_further(*index)) {
+        if !self.changes.is_empty() && self.reaches_further() {
             self.exact = false;
         }
         let is_gone = self.changes.get(&0).is_some_and(|change| change.kind == Kind::Gone);
@@ -30,20 +32,75 @@ impl Judge<'_> {
         Judged { changes, untold: self.untold, digest, is_untouched, is_gone }
     }
 
-    /// Whether a change of this component makes others differ, in ways that only running tells: containers and class
-    /// attributes that were made of it, classes that it has a hand in making.
-    pub(crate) fn reaches_further(&self, index: usize) -> bool {
-        let Some(changed) = self.record.components.get(index) else { return false };
-        let is_data = changed.kind == "data";
-        let makes_classes = MAKERS.iter().any(|name| changed.name().ends_with(name));
-        makes_classes
-            || self.record.components.iter().any(|one| {
-                let uses = |wanted: &str| one.uses.iter().any(|(label, _)| label == wanted);
-                let used = one.uses.iter().any(|(label, used)| {
-                    *used == index && (label == "holds" || (is_data && one.kind == "class"))
-                });
-                used || (one.kind == "class" && uses("metaclass"))
-            })
+    /// Whether a change makes others differ, in ways that only running tells: containers and class attributes that were
+    /// made of it, classes that it has a hand in making.
+    fn reaches_further(&self) -> bool {
+        let components = &self.record.components;
+        let mut from = self.inputs.clone();
+        for (index, one) in components.iter().enumerate() {
+            if MAKERS.iter().any(|name| one.name().ends_with(name)) {
+                from.push(index);
+            }
+            let held =
+                || one.uses.iter().filter(|(label, _)| label == "holds").map(|(_, used)| *used);
+            for used in held() {
+                let Some(component) = components.get(used) else { continue };
+                if self.changes.contains_key(&used) {
+                    return true;
+                }
+                // A function counts in what holds it with its plain default values and closure.
+                let is_function = component.kind == "function";
+                let plain = component.uses.iter().filter(|_| is_function).map(|(_, inner)| *inner);
+                from.extend(plain.filter(|inner| {
+                    components.get(*inner).is_some_and(|inner| inner.kind == "data")
+                }));
+                // Those that nothing tells apart count with all that they reach.
+                let alike = |other: &usize| {
+                    *other != used
+                        && components.get(*other).is_some_and(|other| {
+                            other.digest == component.digest || other.label == component.label
+                        })
+                };
+                if held().any(|other| alike(&other)) {
+                    from.push(used);
+                }
+            }
+            if one.kind == "class" {
+                let kind = |used: usize| components.get(used).map(|one| one.kind.as_str());
+                let is_made = |(label, used): &(String, usize)| {
+                    let by_data = kind(*used) == Some("data") && self.changes.contains_key(used);
+                    by_data || (label == "metaclass" && kind(*used) != Some("external"))
+                };
+                if one.uses.iter().any(is_made) {
+                    return true;
+                }
+                // The members of an enumeration are instances.
+                if one.uses.iter().any(|(label, _)| label.starts_with("member ")) {
+                    let runs = one.uses.iter().filter(|(label, _)| {
+                        CONSTRUCTORS.contains(&label.as_str()) || label == "_generate_next_value_"
+                    });
+                    from.extend(runs.map(|(_, used)| *used));
+                }
+            }
+        }
+        let mut seen: HashSet<usize> = from.iter().copied().collect();
+        while let Some(index) = from.pop() {
+            if self.changes.contains_key(&index) {
+                return true;
+            }
+            let Some(one) = components.get(index) else { continue };
+            // To make an instance of a class without a constructor runs nothing.
+            let runs = |(label, _): &(String, usize)| {
+                CONSTRUCTORS.contains(&label.as_str())
+                    || label.starts_with("base ")
+                    || label == "metaclass"
+            };
+            let is_idle =
+                one.kind == "class" && self.inputs.contains(&index) && !one.uses.iter().any(runs);
+            let uses = if is_idle { &[] } else { one.uses.as_slice() };
+            from.extend(uses.iter().map(|(_, used)| *used).filter(|used| seen.insert(*used)));
+        }
+        false
     }
 
     /// Whether no file that is on record means another thing today.
@@ -54,6 +111,15 @@ impl Judge<'_> {
             Look::There(file) => self.means_the_same(&file),
             Look::Absent | Look::Unreadable(_) => false,
         })
+    }
+
+    /// Which classes derive from one is not in its text: any file may define one more.
+    pub(crate) fn descendants(&mut self, component: &Component) {
+        if !self.nothing_changed() {
+            let name = component.name();
+            self.untold
+                .push(format!("which classes derive from `{name}` shows when they are defined"));
+        }
     }
 
     /// A value that only running can tell: the same as long as nothing in its file means another thing.

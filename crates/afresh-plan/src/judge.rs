@@ -8,10 +8,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use afresh_pysource::{Binding, Definition, Error, Style, combine};
+use afresh_pysource::{Binding, Definition, Style, combine};
 
 use crate::change::{Change, Judged};
 use crate::record::{Component, Local, Record};
+use crate::spaces::is_filled;
 use crate::tree::{File, Look, Tree};
 use crate::uses::recorded;
 
@@ -30,6 +31,7 @@ pub(crate) fn judge(tree: &mut Tree, record: &Record) -> Judged {
         untold: Vec::new(),
         replaced: HashMap::new(),
         led: HashMap::new(),
+        inputs: Vec::new(),
         judged: 0,
         exact: true,
     };
@@ -51,6 +53,8 @@ pub(crate) struct Judge<'a> {
     pub(crate) replaced: HashMap<usize, Local>,
     /// The module and name that names of the code lead to, by component.
     pub(crate) led: HashMap<usize, (String, String)>,
+    /// Components that attributes of classes are computed from.
+    pub(crate) inputs: Vec<usize>,
     /// Which component is being judged.
     pub(crate) judged: usize,
     /// Whether the changes say exactly what the function is made of now.
@@ -63,6 +67,8 @@ impl Judge<'_> {
         let Some(component) = record.components.get(index) else { return };
         match component.kind.as_str() {
             "function" | "class" | "assignment" | "module" => {}
+            "package" => return self.package(index, component),
+            "descendants" => return self.descendants(component),
             _ if index == 0 && component.kind != "bytecode" => {
                 if !self.nothing_changed() {
                     self.untold
@@ -87,7 +93,8 @@ impl Judge<'_> {
                 (component.module.as_deref().unwrap_or_default(), "")
             }
             (None, None) => {
-                if !self.nothing_changed() {
+                // Where a module was read from is not on record, nor whether that file is what it was.
+                if component.kind == "module" || !self.nothing_changed() {
                     self.untold
                         .push(format!("`{}` is made when the program runs", component.name()));
                 }
@@ -110,6 +117,9 @@ impl Judge<'_> {
         match component.kind.as_str() {
             "function" => self.function(index, component, (module, &file), qualname),
             "class" => self.class(index, component, (module, &file), qualname),
+            "module" if component.digest == combine("module", []) => {
+                self.namespace(component, (module, &file));
+            }
             "module" => {
                 let now = file.source.digest(&Style::default()).ok();
                 let local = now.map(|digest| combine("module", [&digest[..]]));
@@ -117,7 +127,11 @@ impl Judge<'_> {
             }
             _ => match file.source.binding(qualname, &Style::default()) {
                 Ok(Some(Binding::Value(made))) => {
-                    let local = combine("assignment", [&made.definition.digest[..]]);
+                    let module = file.source.digest(&Style::default()).unwrap_or_default();
+                    let parts = [&made.definition.digest[..], &module[..]];
+                    // What other statements may put more into counts with its whole module.
+                    let counted = if is_filled(&file.text, qualname) { 2 } else { 1 };
+                    let local = combine("assignment", parts.into_iter().take(counted));
                     self.compare(index, Some(local), None, &file, Some(&made.definition));
                 }
                 _ => self.gone(index, "it is no longer assigned"),
@@ -167,30 +181,6 @@ impl Judge<'_> {
                 }
             }
             _ => self.compare(index, None, None, file, None),
-        }
-    }
-
-    fn class(&mut self, index: usize, component: &Component, at: (&str, &File), qualname: &str) {
-        let file = at.1;
-        let style = Style { ignored_decorators: component.ignored.clone(), whole: false };
-        let whole = Style { whole: true, ..style.clone() };
-        match file.source.class(qualname, None, &style) {
-            Err(Error::NotFound) => self.gone(index, "it is no longer defined"),
-            Err(error) => self.untold.push(format!("`{}`: {error}", component.name())),
-            Ok(now) => {
-                let shell = combine("class-source", [&now.digest[..]]);
-                let text = file.source.class(qualname, None, &whole);
-                let text = text.map(|one| combine("class-text", [&one.digest[..]]));
-                if component.digest != shell && Ok(component.digest) != text {
-                    // Its fields and members are components of their own, which are not all read from text.
-                    self.exact = false;
-                    self.compare(index, Some(shell), None, file, Some(&now));
-                    return;
-                }
-                for reference in &now.references {
-                    self.reference(component, at, reference);
-                }
-            }
         }
     }
 }

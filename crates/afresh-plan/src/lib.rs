@@ -12,11 +12,14 @@
 
 mod builtins;
 mod change;
+mod classes;
 mod findings;
 mod judge;
 mod literal;
+mod made;
 mod names;
 mod record;
+mod spaces;
 mod tree;
 mod uses;
 

@@ -14,7 +14,8 @@ fn of(literal: &Literal) -> Digest {
     encoder.finish()
 }
 
-fn write(encoder: &mut Encoder, literal: &Literal) {
+/// Writes a value as part of another.
+pub(crate) fn write(encoder: &mut Encoder, literal: &Literal) {
     match literal {
         Literal::None => encoder.none(),
         Literal::Bool(value) => encoder.bool(*value),

@@ -22,11 +22,13 @@ pub(crate) enum Target {
     },
     /// A value, with the file whose statements make it.
     Value {
+        module: String,
         name: String,
         file: Rc<File>,
         made: Box<Statements>,
     },
-    Module,
+    /// A module of the project, by its full name.
+    Module(String),
     /// Something of a library, by the name that the import gives it.
     Outside(String),
     /// Nothing: a builtin, or a name that is not there.
@@ -56,7 +58,7 @@ pub(crate) fn imported(
 
 fn follow(tree: &mut Tree, module: &str, path: &[String], left: usize) -> Target {
     let Some(left) = left.checked_sub(1) else { return Target::Unknown };
-    let Some((first, rest)) = path.split_first() else { return Target::Module };
+    let Some((first, rest)) = path.split_first() else { return whole(tree, module) };
     let file = match tree.module(module) {
         Look::There(file) => file,
         Look::Absent => return Target::Outside(format!("{module}.{}", path.join("."))),
@@ -69,7 +71,9 @@ fn follow(tree: &mut Tree, module: &str, path: &[String], left: usize) -> Target
             Target::Function { module: module.to_owned(), name: name(), file }
         }
         Ok(Some(Binding::Class(_))) => Target::Class { module: module.to_owned(), name: name() },
-        Ok(Some(Binding::Value(made))) => Target::Value { name: name(), file, made },
+        Ok(Some(Binding::Value(made))) => {
+            Target::Value { module: module.to_owned(), name: name(), file, made }
+        }
         Ok(Some(Binding::Import { level, module: from, name: taken })) => {
             let Some(full) = absolute(module, file.is_package, level, &from) else {
                 return Target::Unknown;
@@ -78,6 +82,15 @@ fn follow(tree: &mut Tree, module: &str, path: &[String], left: usize) -> Target
             follow(tree, &full, &path, left)
         }
         Ok(None) => elsewhere(tree, module, &file, path, left),
+    }
+}
+
+/// A module itself. A folder without a file of its own cannot be told from a module that is not there.
+fn whole(tree: &mut Tree, module: &str) -> Target {
+    match tree.module(module) {
+        Look::There(_) => Target::Module(module.to_owned()),
+        Look::Absent => Target::Outside(module.to_owned()),
+        Look::Unreadable(_) => Target::Unknown,
     }
 }
 

@@ -13,6 +13,7 @@ use afresh_pysource::{Source, Style};
 /// A file of today.
 pub(crate) struct File {
     pub(crate) path: PathBuf,
+    pub(crate) text: String,
     pub(crate) source: Source,
     /// The canonical digest of all of it, in hexadecimal.
     pub(crate) digest: Option<String>,
@@ -94,7 +95,8 @@ impl Tree {
         path.strip_prefix(&self.shown_from).unwrap_or(path).display().to_string()
     }
 
-    fn look(&mut self, path: &Path) -> Look {
+    /// A file, once.
+    pub(crate) fn look(&mut self, path: &Path) -> Look {
         if let Some(look) = self.looks.get(path) {
             return look.clone();
         }
@@ -108,13 +110,14 @@ impl Tree {
             return Look::Absent;
         }
         let unreadable = |why: String| Look::Unreadable(format!("{} {why}", self.shown(path)));
-        let text = match std::fs::read(path).map(String::from_utf8) {
+        let text = match std::fs::read(path).map(decode) {
             Ok(Ok(text)) => text,
-            Ok(Err(_)) => return unreadable("is not in UTF-8".into()),
+            Ok(Err(why)) => return unreadable(why),
             Err(error) => return unreadable(format!("cannot be read: {error}")),
         };
-        match Source::parse(text.strip_prefix('\u{feff}').unwrap_or(&text)) {
+        match Source::parse(&text) {
             Ok(source) => Look::There(Rc::new(File {
+                text,
                 digest: source.digest(&Style::default()).ok().map(|bytes| hexadecimal(&bytes)),
                 path: path.to_owned(),
                 source,
@@ -123,6 +126,34 @@ impl Tree {
             Err(error) => unreadable(format!("is {error}")),
         }
     }
+}
+
+/// Source as text, by the encoding that it declares: the two that need no tables.
+fn decode(bytes: Vec<u8>) -> Result<String, String> {
+    match declared(&bytes).map(|name| name.to_lowercase().replace('_', "-")).as_deref() {
+        None | Some("utf-8" | "utf8") => match String::from_utf8(bytes) {
+            Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
+            Err(_) => Err("is not in UTF-8".into()),
+        },
+        Some("latin-1" | "latin1" | "iso-8859-1") => {
+            Ok(bytes.into_iter().map(char::from).collect())
+        }
+        Some(other) => Err(format!("is in the encoding {other}")),
+    }
+}
+
+/// The encoding that a comment in the first two lines names.
+fn declared(bytes: &[u8]) -> Option<String> {
+    let mut lines = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|one| !one.is_empty());
+    let lines = [lines.next(), lines.next()];
+    lines.into_iter().flatten().find_map(|line| {
+        let line = String::from_utf8_lossy(line);
+        let comment = line.trim_start_matches('\u{feff}').trim_start().strip_prefix('#')?;
+        let (_, rest) = comment.split_once("coding")?;
+        let name = rest.strip_prefix([':', '='])?.trim_start();
+        let end = name.find(|c: char| !(c.is_alphanumeric() || "-_.".contains(c)));
+        name.get(..end.unwrap_or(name.len())).map(str::to_owned)
+    })
 }
 
 fn is_package(file: &Path) -> bool {
@@ -146,6 +177,20 @@ mod tests {
             Look::There(file) => Some(file.path.clone()),
             Look::Absent | Look::Unreadable(_) => None,
         }
+    }
+
+    #[test]
+    fn files_are_read_by_the_encoding_they_declare() {
+        let read = |bytes: &[u8]| decode(bytes.to_vec());
+        assert_eq!(
+            read(b"# coding: latin-1\nx = '\xe9'").unwrap().chars().rev().nth(1),
+            Some('\u{e9}')
+        );
+        assert_eq!(read("\u{feff}x".as_bytes()).unwrap(), "x");
+        let second = "#!/bin/sh\n# -*- coding: UTF-8 -*-\n\u{e9}";
+        assert_eq!(read(second.as_bytes()).unwrap(), second);
+        assert!(read(b"# vim: fileencoding=cp1252\n").unwrap_err().contains("cp1252"));
+        assert!(read(b"x = '\xe9'").is_err());
     }
 
     #[test]

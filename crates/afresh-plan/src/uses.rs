@@ -1,6 +1,6 @@
 //! What the code of a component uses: default values, decorators, and names with what they lead to now.
 
-use afresh_pysource::{Definition, Origin, Reference, Style};
+use afresh_pysource::{Definition, Origin, Reference, Statements, Style};
 
 use crate::builtins;
 use crate::change::{Change, Kind};
@@ -8,8 +8,11 @@ use crate::judge::Judge;
 use crate::literal;
 use crate::names::{self, Target};
 use crate::record::Component;
+use crate::spaces::is_changed;
 use crate::tree::File;
 
+/// Decorators whose outcome holds the function and has no more to it.
+const HOLDING: [&str; 2] = ["contextlib.contextmanager", "contextlib.asynccontextmanager"];
 /// Decorators that change nothing of the answer.
 const SEEN_THROUGH: [&str; 4] = ["cache", "lru_cache", "functools.cache", "functools.lru_cache"];
 
@@ -116,6 +119,9 @@ impl Judge<'_> {
         let Some(used) = used else {
             return self.unknown_before(component, at, reference);
         };
+        if label == "__doc__" && target.is_none() {
+            return self.documentation(used, at.1);
+        }
         let target = match target {
             Some(target) => target,
             None => names::resolve(self.tree, at.0, &reference.path),
@@ -124,7 +130,11 @@ impl Judge<'_> {
     }
 
     /// The references that lead anywhere: not those to builtins.
-    fn leading<'r>(&mut self, module: &str, references: &'r [Reference]) -> Vec<&'r Reference> {
+    pub(crate) fn leading<'r>(
+        &mut self,
+        module: &str,
+        references: &'r [Reference],
+    ) -> Vec<&'r Reference> {
         let mut leading = Vec::new();
         for reference in references {
             let first = reference.path.first().filter(|first| builtins::has(first));
@@ -160,7 +170,7 @@ impl Judge<'_> {
         let line = match names::resolve(self.tree, at.0, &path) {
             Target::Missing | Target::Outside(_) | Target::Unknown => return,
             Target::Value { made, .. } => Some(made.definition.first_line),
-            Target::Function { .. } | Target::Class { .. } | Target::Module => None,
+            Target::Function { .. } | Target::Class { .. } | Target::Module(_) => None,
         };
         self.exact = false;
         self.more.push(Change {
@@ -212,20 +222,24 @@ impl Judge<'_> {
                 let was = component.name();
                 self.untold.push(format!("what was `{was}` is `{name}` of a library now"));
             }
-            ("data", Target::Value { name, file, made }) => {
+            ("data", Target::Value { file, .. }) if self.means_the_same(&file) => {}
+            ("data", Target::Value { module, name, file, made }) => {
                 let line = made.definition.first_line;
-                match made.value.as_deref().and_then(|text| Some((literal::digest(text)?, text))) {
+                let written = made.value.as_deref().filter(|_| !is_changed(&file.text, &name));
+                match written.and_then(|text| Some((literal::digest(text)?, text))) {
                     Some((digest, text)) => self.value(index, digest, text, &file, line),
-                    None => self.computed(&name, &file, Some(line)),
+                    None => self.computed_by(by, index, (&module, &file), &name, &made),
                 }
             }
             ("missing", Target::Function { file, .. } | Target::Value { file, .. }) => {
                 self.compare(index, None, Some("it is defined now"), &file, None);
             }
-            ("missing", Target::Class { .. }) => {
+            ("missing", Target::Class { .. } | Target::Module(_)) => {
                 self.compare(index, None, Some("it is defined now"), at.1, None);
             }
-            ("class" | "data" | "external", Target::Function { module, name, file }) => {
+            ("wrapper", Target::Function { module, name, file })
+                if self.is_kept(component, &module, &name, &file) => {}
+            (kind, Target::Function { module, name, file }) if kind != "handle" => {
                 let defined = file.source.functions(&name, &Style::default()).unwrap_or_default();
                 if defined.iter().all(|one| one.decorators.is_empty()) {
                     self.compare(index, None, Some(&leads(&module, &name)), at.1, None);
@@ -233,10 +247,26 @@ impl Judge<'_> {
                     self.computed(&name, &file, None);
                 }
             }
-            ("function" | "data" | "external", Target::Class { module, name }) => {
+            (kind, Target::Class { module, name }) if kind != "handle" => {
                 self.compare(index, None, Some(&leads(&module, &name)), at.1, None);
             }
-            ("function" | "class" | "data", Target::Missing | Target::Outside(_))
+            ("module", Target::Module(name))
+                if component.module.as_ref().is_none_or(|was| *was == name) => {}
+            ("module", Target::Module(name)) => {
+                let note = format!("the name leads to `{name}` now");
+                self.compare(index, None, Some(&note), at.1, None);
+            }
+            (kind, Target::Module(name))
+                if kind != "handle" && kind != "missing" && !self.means_the_same(at.1) =>
+            {
+                self.untold.push(format!("what was `{}` is in `{name}` now", component.name()));
+            }
+            ("function" | "class" | "data" | "module", Target::Unknown)
+                if !self.means_the_same(at.1) =>
+            {
+                self.untold.push(format!("`{}` cannot be followed", component.name()));
+            }
+            ("function" | "class" | "data" | "module", Target::Missing | Target::Outside(_))
                 if !self.means_the_same(at.1) && !by.label.contains("<locals>") =>
             {
                 self.compare(index, None, Some("the name no longer leads there"), at.1, None);
@@ -244,10 +274,43 @@ impl Judge<'_> {
             ("data", Target::Missing) => {
                 self.computed(component.name(), at.1, None);
             }
-            (kind, Target::Value { name, file, made }) if kind != "handle" => {
-                self.computed(&name, &file, Some(made.definition.first_line));
+            (kind, Target::Value { module, name, file, made }) if kind != "handle" => {
+                self.computed_by(by, index, (&module, &file), &name, &made);
             }
             _ => {}
+        }
+    }
+
+    /// Whether a wrapper is one of those that hold a function and do nothing else with it.
+    fn is_kept(&mut self, component: &Component, module: &str, name: &str, file: &File) -> bool {
+        let style = Style { ignored_decorators: component.ignored.clone(), whole: false };
+        let defined = file.source.functions(name, &style).unwrap_or_default();
+        let [one] = defined.as_slice() else { return false };
+        let [decorator] = one.decorators.as_slice() else { return false };
+        let path: Vec<String> = decorator.split('.').map(str::to_owned).collect();
+        let full = format!("helper {module}.{name}");
+        let held = component.uses.iter().filter(|(label, _)| label != "library");
+        let is_it =
+            |used: usize| self.record.components.get(used).is_some_and(|one| one.label == full);
+        held.clone().count() > 0
+            && held.into_iter().all(|(_, used)| is_it(*used))
+            && matches!(names::resolve(self.tree, module, &path), Target::Outside(name)
+                if HOLDING.contains(&name.as_str()))
+    }
+
+    /// A value that statements make: the same if they are known to make it so, or as long as their file is the same.
+    fn computed_by(
+        &mut self,
+        by: &Component,
+        index: usize,
+        at: (&str, &File),
+        name: &str,
+        made: &Statements,
+    ) {
+        let line = made.definition.first_line;
+        let text = made.value.as_deref().filter(|_| !is_changed(&at.1.text, name));
+        if !text.is_some_and(|text| self.made(by, index, at, text, line)) {
+            self.computed(name, at.1, Some(line));
         }
     }
 

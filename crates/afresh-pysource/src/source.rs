@@ -14,6 +14,7 @@ use crate::definition::{Definition, Dynamic, Parameter, Style};
 use crate::encode::{Encoder, Introspects, decorator_path};
 use crate::error::{Error, Result};
 use crate::locate::{self, Lines};
+use crate::parts::Parts;
 use crate::scope::Walker;
 
 /// One parsed file, cell or snippet.
@@ -102,6 +103,15 @@ impl Source {
         self.only(found.into_iter().map(Piece::Class), style)
     }
 
+    /// The class of this qualified name, taken apart.
+    pub fn class_parts(&self, qualname: &str) -> Result<Parts> {
+        match locate::classes(self.body(), qualname).as_slice() {
+            [class] => Ok(Parts::of(class, &self.text)),
+            [] => Err(Error::NotFound),
+            _ => Err(Error::Ambiguous),
+        }
+    }
+
     /// Every function of this qualified name (`f`, `C.f`, `make.<locals>.f`), wherever it is: several where it is
     /// defined under a condition, or as getter and setter.
     pub fn functions(&self, qualname: &str, style: &Style) -> Result<Vec<Definition>> {
@@ -156,6 +166,17 @@ impl Source {
     /// The modules of which every name is imported at module level: leading dots and name.
     pub fn star_imports(&self) -> Vec<(u32, String)> {
         Bound::of_body(self.body()).stars
+    }
+
+    /// The text that documents the module.
+    pub fn documentation(&self) -> Option<String> {
+        match self.body().first() {
+            Some(Stmt::Expr(first)) => match first.value.as_ref() {
+                Expr::StringLiteral(text) => Some(text.value.to_str().to_owned()),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// The names bound at module level, sorted.

@@ -54,11 +54,14 @@ def _expand(walker: Walker, made: Node, module: ModuleType, whole: bool) -> None
     made.local = combine("module", [])
     if isinstance(file, str):
         made.file, made.line = file, 1
-    text = _texts.of_path(file) if whole and isinstance(file, str) else None
-    if text is not None:
+    text = _texts.of_path(file) if isinstance(file, str) and file.endswith(".py") else None
+    if text is not None and whole:
         definition = text.source.module()
         made.local = combine("module", [definition[0]])
         made.found(text, definition, made.name, [])
+    elif text is not None and text.is_certain(module.__dict__):
+        # For the record alone: where its names come from.
+        made.module, made.origin = made.name, text
     elif whole and isinstance(file, str) and file.endswith(tuple(_imp.extension_suffixes())):
         made.edges.append(("binary", binary(walker, made.name, "", file)))
     space = module.__dict__
