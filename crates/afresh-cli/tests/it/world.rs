@@ -340,7 +340,7 @@ fn perform(engine: &Engine, clock: &AtomicI64, call: Call<'_>) -> CommitId {
         };
         let finished = match call.outcome {
             Ok(output) => ticket.finish(execution, output).await.unwrap(),
-            Err(failure) => ticket.fail(execution, failure).await.unwrap(),
+            Err(failure) => ticket.fail(execution, failure, None).await.unwrap(),
         };
         finished.commit
     })
