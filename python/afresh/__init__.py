@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from afresh.client import Client
     from afresh.codecs import JsonCodec, PickleCodec, SafePickleCodec
     from afresh.dependencies import Dir, Env, File
-    from afresh.models import Commit, Stats
+    from afresh.models import Commit, Stats, Usage
     from afresh.protocols import Executor, Serializer, Store
+    from afresh.settings import configure, detect, disable, disabled, enable, enabled
     from afresh.why import Explanation
 else:
     from afresh.memo import memo
@@ -70,6 +71,13 @@ __all__ = [
     "TooLargeError",
     "UnavailableError",
     "UnsupportedError",
+    "Usage",
+    "configure",
+    "detect",
+    "disable",
+    "disabled",
+    "enable",
+    "enabled",
     "memo",
     "register_digest",
 ]
@@ -89,6 +97,13 @@ _LATER = {
     "Serializer": "protocols",
     "Stats": "models",
     "Store": "protocols",
+    "Usage": "models",
+    "configure": "settings",
+    "detect": "settings",
+    "disable": "settings",
+    "disabled": "settings",
+    "enable": "settings",
+    "enabled": "settings",
     "register_digest": "_afresh",
 }
 

@@ -42,7 +42,7 @@ class Task:
                 setattr(self, name, getattr(memo.__wrapped__, name))
 
     def __call__(self, *args: Any, **kwargs: Any) -> ResultRef:
-        return submit(self.memo, args, kwargs, self.memo.options)
+        return submit(self.memo, args, kwargs, self.memo._options)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
@@ -126,8 +126,8 @@ class Client:
 
     def _submit(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], asked: Options) -> ResultRef:
         memo = self._memo(function)
-        options = asked.over(memo.options)
-        if options.ttl != memo.options.ttl:
+        options = asked.over(memo._options, anew=True)
+        if options.ttl != memo._options.ttl:
             memo = memo._with(options)
         return submit(memo, args, kwargs, options)
 
@@ -254,7 +254,7 @@ class Client:
         if found is not None:
             return found
         if isinstance(function, Memo):
-            options = function.options.over(self.options)
+            options = function._own.over(self.options)
             found = function._with(options, store=self.engine, codec=self.codec, executor=self.executor)
         elif callable(function):
             found = self._make(function, options=self.options)

@@ -59,8 +59,8 @@ def explain(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Explan
         commit = None if record is None else models.commit(record)
         lines = _LINES[kind](found, commit)
         kind = "miss" if kind == "outdated" else kind
-        if memo.options.force or memo.options.cache is False:
-            setting = "force=True" if memo.options.force else "cache=False"
+        if memo._options.force or memo._options.cache is False:
+            setting = "force=True" if memo._options.force else "cache=False"
             notes.append(f"{setting}: the function runs whatever is stored")
     # The first line is about the call, what the functions look like comes last.
     head, *rest = lines
@@ -109,7 +109,10 @@ _READ = {"file": "file", "dir": "folder", "env": "environment variable"}
 
 
 def _hit(found: dict[str, Any], commit: models.Commit | None) -> list[str]:
-    return [f"hit: {_origin(found, commit)}"]
+    if found.get("failed"):
+        return [f"hit: the failure is raised again: {_origin(found, commit)}"]
+    due = {"stale": "stale, used while it is refreshed: ", "early": "to be refreshed: "}.get(found.get("verdict", ""), "")
+    return [f"hit: {due}{_origin(found, commit)}"]
 
 
 def _expired(found: dict[str, Any], commit: models.Commit | None) -> list[str]:

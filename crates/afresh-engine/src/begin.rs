@@ -52,7 +52,7 @@ pub enum Begun {
     /// The answer.
     Hit(Hit),
     /// The answer, which is to be renewed: by the caller who gets the ticket, while all others just use it.
-    Stale(Hit, Option<Ticket>),
+    Stale(Box<Hit>, Option<Ticket>),
     /// Run the function, then end the ticket.
     Run(Ticket),
     /// Somebody else runs it.
@@ -78,7 +78,7 @@ pub(crate) enum Leased {
 
 /// A use is written down at once where the last that was is longer ago than this part of the ttl: then an answer
 /// that lives by being used is at most that much too short-lived.
-pub(crate) const SLACK: u32 = 8;
+pub const SLACK: u32 = 8;
 
 /// What must still be so when an answer is published.
 #[derive(Clone, Copy, Debug)]
@@ -158,7 +158,7 @@ impl Engine {
             Some(hit) if hit.verdict == Verdict::Fresh => Ok(Begun::Hit(hit)),
             Some(hit) => {
                 let ticket = self.refresh(fingerprint, &hit.head.commit).await?;
-                Ok(Begun::Stale(hit, ticket))
+                Ok(Begun::Stale(Box::new(hit), ticket))
             }
             None => self.join(fingerprint, policy).await,
         }
@@ -256,7 +256,7 @@ impl Engine {
         let ticket = |flight| Ticket::new(self, *fingerprint, basis, Some(flight), lock);
         Ok(match hit {
             Some(hit) if hit.verdict == Verdict::Fresh => Begun::Hit(hit),
-            Some(hit) => Begun::Stale(hit, Some(ticket(flight).refreshing())),
+            Some(hit) => Begun::Stale(Box::new(hit), Some(ticket(flight).refreshing())),
             None => Begun::Run(ticket(flight)),
         })
     }
@@ -347,12 +347,7 @@ impl Engine {
     }
 
     /// Writes down that an answer was used which lives by that, unless it was written down of late.
-    async fn prolong(
-        &self,
-        fingerprint: &Fingerprint,
-        answer: &Evidence,
-        policy: &Policy,
-    ) {
+    async fn prolong(&self, fingerprint: &Fingerprint, answer: &Evidence, policy: &Policy) {
         let Some(ttl) = policy.ttl(answer.ttl).filter(|_| policy.sliding) else { return };
         if self.now().since(answer.used) < ttl / SLACK {
             return;

@@ -31,7 +31,7 @@ mod ticket;
 mod verify;
 
 pub use archive::{ExportReport, ImportReport};
-pub use begin::{Begun, Hit};
+pub use begin::{Begun, Hit, SLACK};
 pub use busy::Busy;
 pub use diff::{ArgumentChange, Difference};
 pub use engine::{Clock, Engine, Options};

@@ -71,8 +71,6 @@ impl Engine {
         basis.parent =
             entry.and_then(|entry| Head::decode(entry.record()?).ok()).map(|head| head.commit);
         let stands = basis.parent.as_ref() == Some(seen);
-        Ok(stands.then(|| {
-            Ticket::new(self, *fingerprint, basis, Some(flight), lock).refreshing()
-        }))
+        Ok(stands.then(|| Ticket::new(self, *fingerprint, basis, Some(flight), lock).refreshing()))
     }
 }

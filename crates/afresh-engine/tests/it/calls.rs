@@ -39,8 +39,8 @@ fn a_failure_is_recorded_and_not_replayed() {
     for (engine, _dir) in engines() {
         let failure =
             Failure { kind: "ValueError".into(), message: "no".into(), traceback: "…".into() };
-        let done =
-            block_on(ticket(&engine, "f", 1).fail(execution("f", 1), failure.clone(), None)).unwrap();
+        let done = block_on(ticket(&engine, "f", 1).fail(execution("f", 1), failure.clone(), None))
+            .unwrap();
         let commit = block_on(engine.show(&done.commit)).unwrap().unwrap();
         assert_eq!(commit.outcome, Outcome::Failed(failure));
         assert!(matches!(begin(&engine, "f", 1), Begun::Run(_)));

@@ -23,7 +23,8 @@ fn call(engine: &Engine, runs: &AtomicUsize) -> Vec<u8> {
     let mut begun = begin(engine, "f", 1);
     loop {
         match begun {
-            Begun::Hit(hit) | Begun::Stale(hit, _) => return hit.bytes.to_vec(),
+            Begun::Hit(hit) => return hit.bytes.to_vec(),
+            Begun::Stale(hit, _) => return hit.bytes.to_vec(),
             Begun::Run(ticket) => {
                 runs.fetch_add(1, Ordering::SeqCst);
                 thread::sleep(Duration::from_millis(50));

@@ -52,7 +52,7 @@ fn begin(engine: &Engine, policy: &Policy) -> Begun {
 
 fn stale(begun: Begun) -> (Hit, Option<Ticket>) {
     match begun {
-        Begun::Stale(hit, ticket) => (hit, ticket),
+        Begun::Stale(hit, ticket) => (*hit, ticket),
         other => panic!("expected a stale answer, got {other:?}"),
     }
 }
@@ -276,8 +276,7 @@ fn after_a_failed_refresh_the_next_one_waits() {
 #[test]
 fn an_answer_is_renewed_before_its_end_or_after_so_many_uses() {
     let (engine, hands) = answered();
-    let early =
-        Policy { ttl: Some(10 * SECOND), early: Some(Early::Span(3 * SECOND)), ..ALWAYS };
+    let early = Policy { ttl: Some(10 * SECOND), early: Some(Early::Span(3 * SECOND)), ..ALWAYS };
     hands.go(6_999);
     assert!(matches!(begin(&engine, &early), Begun::Hit(_)));
     hands.go(1);
@@ -316,14 +315,18 @@ fn a_failure_is_replayed_for_as_long_as_it_was_said_to_last() {
     let mut execution = execution("f", 1);
     execution.ttl = Some(5 * SECOND);
     let replay = Replay { codec: "json".into(), bytes: vec![b'!'; 5_000] };
-    let failed = block_on(ticket(&engine, "f", 1).fail(execution, failure(), Some(replay))).unwrap();
+    let failed =
+        block_on(ticket(&engine, "f", 1).fail(execution, failure(), Some(replay))).unwrap();
     assert!(failed.published);
     let policy = Policy { ttl: Some(100 * SECOND), ..ALWAYS };
     let Begun::Hit(hit) = begin(&engine, &policy) else { panic!("it is replayed") };
     assert_eq!((hit.head.codec, hit.bytes.len()), (format!("{RAISED}json"), 5_000));
     assert!(block_on(engine.verify(false, |_, _| ())).unwrap().problems.is_empty());
     hands.go(5_000);
-    assert!(matches!(begin(&engine, &policy), Begun::Run(_)), "its own ttl counts, not the reader's");
+    assert!(
+        matches!(begin(&engine, &policy), Begun::Run(_)),
+        "its own ttl counts, not the reader's"
+    );
 }
 
 #[test]
