@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MODES = ("code", "name")
 #: From how many bytes on it is worth a word that they are digested on each call.
 HEAVY = 16 << 20
+#: Flags of code objects; an async generator has one of its own.
+_GENERATOR, _COROUTINE, _STREAMS = 0x20, 0x80, 0x220
 # Annotations are taken as they are written: to evaluate them may fail, or import half of the world.
 _ANNOTATIONS = "__annotate__" if hasattr(types.FunctionType, "__annotate__") else "__annotations__"
 _NAMES = ("__module__", "__name__", "__qualname__", "__doc__", "__type_params__", _ANNOTATIONS)
@@ -631,8 +633,12 @@ def make(function: Any, **given: Any) -> Any:
     while isinstance(inner, partial):
         inner = inner.func
     code = getattr(inner, "__code__", None)
-    asynchronous = code is not None and code.co_flags & 0x80
-    return (AsyncMemo if asynchronous else Memo)(function, **given)
+    flags = 0 if code is None else code.co_flags
+    if flags & _STREAMS:
+        from afresh import streams
+
+        return (streams.StreamMemo if flags & _GENERATOR else streams.AsyncStreamMemo)(function, **given)
+    return (AsyncMemo if flags & _COROUTINE else Memo)(function, **given)
 
 
 def memo(

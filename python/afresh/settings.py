@@ -6,8 +6,8 @@ is for the code of the block and what it calls, also across ``await``, and for n
 
 from __future__ import annotations
 
+import _thread
 import os
-import threading
 from contextvars import ContextVar
 
 from afresh import _afresh
@@ -34,7 +34,7 @@ verbose = os.environ.get("AFRESH_VERBOSE", "").lower() not in ("", "0", "false",
 
 _off = False
 _blocks = 0
-_lock = threading.Lock()
+_lock = _thread.allocate_lock()
 _here: ContextVar[bool | None] = ContextVar("afresh_enabled", default=None)
 _listening: ContextVar[tuple[Calls, ...]] = ContextVar("afresh_listening", default=())
 
