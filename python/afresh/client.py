@@ -302,12 +302,19 @@ class Client:
         return None if raw is None else models.commit(raw)
 
     def get(self, hash: str) -> Any:
-        """The value of a commit. ``KeyError`` where there is no such commit or no stored result."""
+        """The value of a commit; of a generator, the list of its items. ``KeyError`` where there is no such commit or no
+        stored result.
+        """
         found = self.engine.output(_hash(hash), False)
         warn.emit()
         if found is None:
             raise KeyError(hash)
-        return self.codec.decode(*found)
+        name, data, buffers = found
+        if name.startswith("stream+"):
+            from afresh.streams import Player
+
+            return list(Player(self.codec, name, data))
+        return self.codec.decode(name, data, buffers)
 
     def history(self, hash: str) -> list[models.Commit]:
         """All executions of the same call, oldest first."""

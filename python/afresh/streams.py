@@ -127,13 +127,12 @@ class Tape:
 class Player:
     """The items of a stored stream, each decoded when it is asked for. ``value`` is what the generator returned."""
 
-    def __init__(self, memo: Streams, hit: _afresh.Hit) -> None:
-        if not hit.codec.startswith(PREFIX):
-            raise CodecError(f"the result is stored through the codec `{hit.codec}`, not as a stream")
-        data: Any = hit.parts(False)[0]
+    def __init__(self, codec: Any, name: str, data: Any) -> None:
+        if not name.startswith(PREFIX):
+            raise CodecError(f"the result is stored through the codec `{name}`, not as a stream")
         self._bytes = memoryview(data)
-        self._codec = memo.codec
-        self._name = hit.codec[len(PREFIX) :]
+        self._codec = codec
+        self._name = name[len(PREFIX) :]
         self._at = 0
         self.value: Any = None
 
@@ -198,7 +197,7 @@ class Streams(Memo):
             if call is not None and not (options.force or options.cache is False):
                 hit = call.lookup()
                 if hit is not None:
-                    player = Player(self, hit)
+                    player = Player(self.codec, hit.codec, hit.parts(False)[0])
                     self._hit(hit)
                     settings.note(self, call, "hit")
                     return player, Tape(self, None, (args, kwargs))
@@ -229,7 +228,7 @@ class Streams(Memo):
     def peek(self, *args: Any, **kwargs: Any) -> Any:
         """The stored items, to be iterated over, or None where there are none. Nothing runs."""
         hit = self._find(args, kwargs)
-        return None if hit is None else Player(self, hit)
+        return None if hit is None else Player(self.codec, hit.codec, hit.parts(False)[0])
 
     def put(self, value: Iterable[Any], *args: Any, **kwargs: Any) -> None:
         """Keeps these items as the answer for the call, as if they had been yielded."""

@@ -315,6 +315,18 @@ def test_streams_in_other_processes_and_after_edits(apart):
     assert apart(text.replace("FACTOR", "3")) == "running [0, 3, 6]\n"
 
 
+def test_a_commit_of_a_stream_is_read_as_a_list_and_signed(store):
+    @afresh.memo(store=store, secret="key")
+    def stream():
+        yield from ("a", None)
+
+    list(stream())
+    signed = afresh.Client(store, secret="key")
+    (commit,) = signed.log()
+    assert signed.get(commit.hash) == ["a", None] and signed.verify() == []
+    assert list(stream()) == ["a", None] and stream.stats().hits == 1
+
+
 def test_the_rest_of_a_streams_methods(store, runs):
     @afresh.memo(store=store, ttl=60)
     def stream(n):
