@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from afresh._afresh import register_digest
     from afresh._typed import memo
+    from afresh.aclient import AsyncClient
     from afresh.client import Client
     from afresh.codecs import JsonCodec, PickleCodec, SafePickleCodec
     from afresh.dependencies import Dir, Env, File
@@ -46,6 +47,7 @@ __version__ = _afresh.__version__
 
 __all__ = [
     "AfreshError",
+    "AsyncClient",
     "CacheWarning",
     "Client",
     "CodecError",
@@ -84,6 +86,7 @@ __all__ = [
 
 # Loaded when first asked for, so that a script that only decorates a function starts quickly.
 _LATER = {
+    "AsyncClient": "aclient",
     "Client": "client",
     "Commit": "models",
     "Dir": "dependencies",

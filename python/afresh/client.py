@@ -125,11 +125,14 @@ class Client:
         return self._submit(function, args, kwargs, asked)
 
     def _submit(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], asked: Options) -> ResultRef:
+        memo, options = self._asked(function, asked)
+        return submit(memo, args, kwargs, options)
+
+    def _asked(self, function: Any, asked: Options) -> tuple[Memo, Options]:
+        """What remembers the function here, and the options of a call."""
         memo = self._memo(function)
         options = asked.over(memo._options, anew=True)
-        if options.ttl != memo._options.ttl:
-            memo = memo._with(options)
-        return submit(memo, args, kwargs, options)
+        return memo._with(options) if options.ttl != memo._options.ttl else memo, options
 
     def submit_many(
         self,

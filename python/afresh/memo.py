@@ -362,7 +362,19 @@ class AsyncMemo(Memo):
         self, args: tuple[Any, ...], kwargs: dict[str, Any], call: _afresh.Call | None, problem: str | None
     ) -> Any:
         """What a call does that the Rust side could not answer."""
-        options = self._options
+        return (await self._outcome(args, kwargs, call, problem, self._options)).value
+
+    async def _outcome(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        call: _afresh.Call | None,
+        problem: str | None,
+        options: Options,
+        load: bool = True,
+        sources: list[str] | None = None,
+    ) -> miss.Outcome:
+        """Answers a call from the store or by running it; as `miss.outcome`, without blocking the loop."""
         if call is None or settings.off():
             if problem is not None:
                 warn.once(f"{self.name} runs uncached: {problem}")
@@ -373,23 +385,23 @@ class AsyncMemo(Memo):
         try:
             if settings.verbose:
                 settings.explain(self, args, kwargs)
-            found = await self._begin(call, problem, options)
+            found = await self._begin(call, problem, options, load)
         except AfreshError as error:
             if options.strict:
                 raise
             warn.store(f"{self.name} runs without the store", error)
         else:
             if isinstance(found, miss.Outcome):
-                return miss.answered(self, args, kwargs, call, found).value
+                return miss.answered(self, args, kwargs, call, found)
             ticket = found
         finally:
             warn.emit()
         miss.missed(self, call)
         with miss.running(call):
-            return await self._run(args, kwargs, call, ticket, options)
+            return await self._run(args, kwargs, call, ticket, options, sources)
 
     async def _begin(
-        self, call: _afresh.Call, problem: str | None, options: Options
+        self, call: _afresh.Call, problem: str | None, options: Options, load: bool
     ) -> miss.Outcome | _afresh.Ticket:
         if problem is not None:
             warn.once(f"{self.name} is computed again: {problem}")
@@ -399,7 +411,7 @@ class AsyncMemo(Memo):
         for _ in range(miss.ROUNDS):
             hit, ready = miss.held(self, call)
             if hit is not None:
-                return miss.taken(self, call, hit, True)
+                return miss.taken(self, call, hit, load)
             begun = ready.begin(0)
             if begun is None:
                 begun = await _elsewhere(ready, options.wait)
@@ -410,7 +422,7 @@ class AsyncMemo(Memo):
                 return begun
             # Of a tracked function somebody has answered meanwhile: whether that holds here is looked at again.
             if not self._tracks:
-                return miss.taken(self, call, begun, True)
+                return miss.taken(self, call, begun, load)
         return call.start()
 
     async def _run(
@@ -420,11 +432,12 @@ class AsyncMemo(Memo):
         call: _afresh.Call | None,
         ticket: _afresh.Ticket | None,
         options: Options,
-    ) -> Any:
+        sources: list[str] | None = None,
+    ) -> miss.Outcome:
         import asyncio
         import time
 
-        sources = miss.inputs(args, kwargs)
+        sources = miss.inputs(args, kwargs) if sources is None else sources
         args, kwargs = miss.load_refs(args, kwargs)
         watch = miss.Watch(self)
         started = time.perf_counter()
@@ -449,7 +462,7 @@ class AsyncMemo(Memo):
             miss.failed(self, ticket, error, took, options, sources, watch, replayable)
             if rescued is None:
                 raise
-            return rescued.value
+            return rescued
         except BaseException:
             watch.end()
             if ticket is not None:
@@ -457,9 +470,18 @@ class AsyncMemo(Memo):
             raise
         watch.end()
         if ticket is None or not ticket.held:
-            return value
+            return miss.Outcome(value)
         took = time.perf_counter() - started
-        return miss.keep(self, value, ticket, took, options, sources, watch, (args, kwargs)).value
+        return miss.keep(self, value, ticket, took, options, sources, watch, (args, kwargs))
+
+    async def _submit(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options) -> ResultRef:
+        """As `submit`, to be awaited."""
+        sources = _sources(args, kwargs)
+        with _Telling(self):
+            args, kwargs = _settled(args, kwargs)
+            call, problem = self._call(args, kwargs)
+            outcome = await self._outcome(args, kwargs, call, problem, options, False, sources)
+        return _reference(self, args, kwargs, options, outcome)
 
     def _renew(self, args: tuple[Any, ...], kwargs: dict[str, Any], ticket: _afresh.Ticket) -> None:
         """Makes a new answer in a task of the running loop."""
@@ -554,26 +576,48 @@ async def _in_thread(call: _afresh.Call, wait: float | None, key: tuple[int, str
 
 def submit(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options) -> ResultRef:
     """Answers a call by a reference. A failure is a ``TaskError`` with the original traceback."""
-    if isinstance(memo, AsyncMemo):
+    if type(memo).submit is not Memo.submit:
         memo.submit()
-    sources = [ref.commit_hash for ref in collect([args, kwargs], ResultRef) if ref.commit_hash]
-    try:
-        args = tuple(_settle(argument) for argument in args)
-        kwargs = {key: _settle(argument) for key, argument in kwargs.items()}
+    sources = _sources(args, kwargs)
+    with _Telling(memo):
+        args, kwargs = _settled(args, kwargs)
         call, problem = memo._call(args, kwargs)
         outcome = miss.outcome(memo, args, kwargs, call, problem, options, False, sources)
-    except Exception as error:
+    return _reference(memo, args, kwargs, options, outcome)
+
+
+class _Telling:
+    """Makes a failure within the block a ``TaskError``."""
+
+    __slots__ = ("_memo",)
+
+    def __init__(self, memo: Memo) -> None:
+        self._memo = memo
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        warn.emit()
+        if not isinstance(error, Exception):
+            return
         # An error of the store, which `strict` lets out, did not come from the function.
         commit = error.__dict__.get("__afresh_commit__")
         if commit is None and isinstance(error, AfreshError):
-            raise
+            return
         import traceback
 
-        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        raise TaskError(f"{memo.name} failed:\n{text}", commit_hash=commit or None) from error
-    finally:
-        warn.emit()
-    return _reference(memo, args, kwargs, options, outcome)
+        text = "".join(traceback.format_exception(kind, error, error.__traceback__))
+        raise TaskError(f"{self._memo.name} failed:\n{text}", commit_hash=commit or None) from error
+
+
+def _sources(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+    """The commits whose results go in."""
+    return [ref.commit_hash for ref in collect([args, kwargs], ResultRef) if ref.commit_hash]
+
+
+def _settled(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return tuple(_settle(argument) for argument in args), {key: _settle(value) for key, value in kwargs.items()}
 
 
 def _settle(argument: Any) -> Any:
@@ -612,7 +656,8 @@ def _reference(memo: Memo, args: Any, kwargs: Any, options: Options, outcome: mi
         size=outcome.size,
         codec=memo.codec.name if outcome.hit is None else outcome.hit.codec,
         value_digest=digest,
-        again=again,
+        # To compute it anew a coroutine function would have to be awaited.
+        again=None if isinstance(memo, AsyncMemo) else again,
     )
 
 
