@@ -102,17 +102,20 @@ def check(options: Options, name: str) -> None:
         refuse("soft and stale contradict", "past soft= callers wait for the function, past ttl= with stale= they do not")
 
 
-def terms(options: Options) -> dict[str, Any]:
-    """The policy, as plain data for the engine."""
-    chance = options.early == "xfetch"
+def terms(options: Options, tracked: bool) -> dict[str, Any]:
+    """The policy, as plain data for the engine. An answer of a ``tracked`` function holds or does not: none of them is
+    used while another one is made.
+    """
+    chance = options.early == "xfetch" and not tracked
+    span = options.early if isinstance(options.early, float) else None
     return {
         "ttl": None if callable(options.ttl) else options.ttl,
-        "sliding": bool(options.sliding),
+        "sliding": bool(options.sliding) and not tracked,
         "max_age": options.max_age,
-        "stale": options.stale or None,
-        "early": None if chance else options.early or None,
+        "stale": None if tracked else options.stale or None,
+        "early": None if tracked else span or None,
         "chance": chance,
-        "refresh_after": options.refresh_after or None,
+        "refresh_after": None if tracked else options.refresh_after or None,
         "soft": options.soft or None,
     }
 

@@ -190,7 +190,7 @@ class Memo(_afresh.Memo):
             [attribute for one in seen for attribute in one.attributes],
             [size for one in seen for size in one.sizes],
             mutable,
-            terms=freshness.terms(self._options),
+            terms=freshness.terms(self._options, bool(self._tracks)),
             # A subclass, or another codec of that name, decodes for itself.
             # Whether the answer of a tracked function holds is for Python to say.
             pickle=type(self.codec) is PickleCodec

@@ -600,6 +600,30 @@ def test_options_that_make_no_sense_are_refused_at_the_decorator(options, says, 
         afresh.memo(store=store, **options)(lambda: 1)
 
 
+def test_an_answer_of_a_tracked_function_is_never_served_stale(store, runs, tmp_path, monkeypatch):
+    """Nor that of a function that calls one; by the defaults of the process neither."""
+    monkeypatch.setenv("COLOUR", "red")
+
+    @afresh.memo(store=store, track="env")
+    def tracked():
+        runs.mark()
+        return os.environ["COLOUR"]
+
+    @afresh.memo(store=store, ttl=0.1, stale=True)
+    def outer():
+        runs.mark()
+        return tracked()
+
+    try:
+        afresh.configure(ttl=0.1, stale=True)
+        assert [outer(), tracked(), outer()] == ["red"] * 3 and runs.count == 2
+        time.sleep(0.15)
+        monkeypatch.setenv("COLOUR", "blue")
+        assert [tracked(), outer()] == ["blue"] * 2
+    finally:
+        afresh.configure(reset=True)
+
+
 # -- many at once --------------------------------------------------------------------------------
 
 
