@@ -414,7 +414,7 @@ class AsyncMemo(Memo):
                 return miss.taken(self, call, hit, load)
             begun = ready.begin(0)
             if begun is None:
-                begun = await _elsewhere(ready, options.wait)
+                begun = await _elsewhere(self, ready, options.wait)
             if begun is None:
                 warn.once(f"{self.name}: the running computation took longer than {options.wait} s; computing here too")
                 break
@@ -513,17 +513,17 @@ class AsyncMemo(Memo):
         return self.with_options(force=True)(*args, **kwargs)
 
 
-#: Who waits in a loop for a call that runs elsewhere: one thread a call, however many tasks.
-_waits: dict[tuple[int, str], asyncio.Future[None]] = {}
+#: Who waits in a loop for a call of one function that runs elsewhere: one thread a call, however many tasks.
+_waits: dict[tuple[int, int, str], asyncio.Future[_afresh.Hit | None]] = {}
 
 
-async def _elsewhere(call: _afresh.Call, wait: float | None) -> Any:
+async def _elsewhere(memo: Memo, call: _afresh.Call, wait: float | None) -> Any:
     """What ``call.begin(wait)`` gives, without blocking the loop."""
     import asyncio
     import time
 
     loop = asyncio.get_running_loop()
-    key = (id(loop), call.fingerprint)
+    key = (id(loop), id(memo), call.fingerprint)
     until = None if wait is None else time.monotonic() + wait
     while True:
         left = None if until is None else max(0.0, until - time.monotonic())
@@ -533,12 +533,13 @@ async def _elsewhere(call: _afresh.Call, wait: float | None) -> Any:
         done, _ = await asyncio.wait([landed], timeout=left)
         if not done:
             return None
-        begun = call.begin(0)
+        # What was found for one that waits is found for all of them: each of them began before.
+        begun = landed.result() or call.begin(0)
         if begun is not None:
             return begun
 
 
-async def _in_thread(call: _afresh.Call, wait: float | None, key: tuple[int, str]) -> Any:
+async def _in_thread(call: _afresh.Call, wait: float | None, key: tuple[int, int, str]) -> Any:
     """Waits in a thread of its own: in a shared pool the waiting could keep out those who are waited for."""
     import asyncio
     import threading
@@ -550,7 +551,8 @@ async def _in_thread(call: _afresh.Call, wait: float | None, key: tuple[int, str
     def settle(result: Any, error: BaseException | None) -> None:
         if _waits.get(key) is landed:
             del _waits[key]
-        landed.set_result(None)
+        shared = type(result) is _afresh.Hit and result.ticket is None
+        landed.set_result(result if shared else None)
         # Cancelled meanwhile: a ticket is let go of with `result`.
         if future.done():
             return

@@ -35,6 +35,8 @@ pub struct Hit {
     pub bytes: Bytes,
     /// When it was last used before, roughly.
     pub used: Timestamp,
+    /// How often it was used before in this process, where the policy asks for that.
+    pub uses: u32,
     /// What the judge says: anything but missing.
     pub verdict: Verdict,
 }
@@ -142,7 +144,7 @@ impl Engine {
         match self.output(&commit).await {
             Ok(Some(bytes)) => {
                 self.inner.access.hit(fingerprint, head.took_us);
-                Ok(Some(Hit { object: head.object, head, bytes, used, verdict }))
+                Ok(Some(Hit { object: head.object, head, bytes, used, uses: 0, verdict }))
             }
             Err(error) if error.kind() != Kind::Denied => Err(error),
             _ => Ok(None),
@@ -333,7 +335,8 @@ impl Engine {
             self.inner.access.hit(fingerprint, head.took_us);
             self.prolong(fingerprint, &evidence, policy).await;
             let (object, used) = (head.object, entry.used);
-            seen.hit = Some(Hit { object, head, bytes, used, verdict });
+            let uses = evidence.uses;
+            seen.hit = Some(Hit { object, head, bytes, used, uses, verdict });
         } else {
             seen.withdrawn = self.withdraw(fingerprint, entry.version).await;
         }

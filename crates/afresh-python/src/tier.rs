@@ -59,6 +59,8 @@ struct Entry {
     weight: u64,
     /// Uses that the engine has not been told of.
     uses: Cell<u32>,
+    /// Uses in all.
+    count: Cell<u32>,
 }
 
 /// An answer that may be used.
@@ -111,12 +113,14 @@ impl Tier {
         let verdict = if plain && entry.evidence.ttl.is_none() {
             Verdict::Fresh
         } else {
-            verdict(&entry.evidence, policy, &mut self.seed)
+            let evidence = Evidence { uses: entry.count.get(), ..entry.evidence };
+            verdict(&evidence, policy, &mut self.seed)
         };
         if verdict == Verdict::Missing {
             return None;
         }
         entry.uses.set(entry.uses.get().saturating_add(1));
+        entry.count.set(entry.count.get().saturating_add(1));
         let kept = match &entry.kept {
             Kept::Shared(value) => Kept::Shared(value.clone_ref(py)),
             Kept::Bytes(bytes) => Kept::Bytes(bytes.clone()),
@@ -158,6 +162,7 @@ impl Tier {
             took_us: hit.head.took_us,
             weight: OVERHEAD + len,
             uses: Cell::new(0),
+            count: Cell::new(hit.uses.saturating_add(1)),
         };
         let mut evicted = Vec::new();
         self.cache.insert_with_lifecycle(key, entry, &mut evicted);
@@ -193,15 +198,14 @@ fn tell(engine: &Engine, entry: &Entry) {
     }
 }
 
-/// What the judge says. What only the engine knows, it is asked for: how often an answer was used, and whether a use
-/// is to be written down.
+/// What the judge says; missing, too, where a use is to be written down, for which the engine is asked.
 fn verdict(evidence: &Evidence, policy: &Policy, seed: &mut u64) -> Verdict {
     let ttl = policy.ttl(evidence.ttl);
     let least = [ttl, policy.max_age, policy.soft].into_iter().flatten().min();
     let now = now(least);
     let unwritten =
         policy.sliding && ttl.is_some_and(|ttl| now.since(evidence.used) >= ttl / SLACK);
-    if unwritten || policy.refresh_after.is_some() {
+    if unwritten {
         return Verdict::Missing;
     }
     let dice = if policy.early == Some(Early::Chance) { dice(seed) } else { 1.0 };
