@@ -132,6 +132,19 @@ def test_a_refresh_that_fails_does_not_become_the_answer(ask, source):
     assert f() == "old"
 
 
+def test_a_refreshed_value_that_is_not_worth_keeping_leaves_the_old_one(ask, source, client):
+    """cachetta 1.1: the condition gates what is refreshed in the background too."""
+    f = ask(ttl=0.1, stale=60, when=lambda found: found != "busy")
+    f()
+    time.sleep(0.15)
+    source.value = "busy"
+    assert f() == "old"
+    until(lambda: len(client.log()) == 2)
+    assert [f() for _ in range(20)] == ["old"] * 20
+    time.sleep(0.05)
+    assert source.asked == 2, "nor is it asked again at once"
+
+
 def test_arguments_that_change_meanwhile_are_not_kept_under_their_old_key(store):
     total = {"delay": 0.0}
 
@@ -321,14 +334,13 @@ def test_an_answer_is_renewed_before_its_end(ask, source):
 
 
 def test_xfetch_renews_what_is_dear_and_close_to_its_end(ask, source):
-    source.pause = 0.05
-    f = ask(ttl=0.4, early="xfetch")
+    source.pause = 0.4
+    f = ask(ttl=3, early="xfetch")
     f()
     source.value = "new"
-    end = time.monotonic() + 0.39
-    while time.monotonic() < end and f() == "old":
-        time.sleep(0.001)
-    assert f.stats().misses == 1 and f.stats().refreshes == 1
+    until(lambda: f() == "old" and source.asked == 2)
+    until(lambda: f.stats().refreshes == 1)
+    assert f() == "new" and f.stats().misses == 1, "nobody waited for it"
 
 
 def test_an_answer_is_renewed_after_so_many_uses(ask, source):
@@ -628,7 +640,9 @@ def test_an_answer_of_a_tracked_function_is_never_served_stale(store, runs, tmp_
 
 
 def test_a_thousand_awaits_on_one_cold_key_run_once(store):
-    """cashews T14: hit, dynamic, failover and get_or_set let all of them run."""
+    """cashews T14: hit, dynamic, failover and get_or_set let all of them run. cachier: the async path does not wait for
+    a running computation.
+    """
     count, pause = [0], 0.25
 
     @afresh.memo(store=store, mode="name", name="cold", ttl=60, stale=60, failover=True)
@@ -648,6 +662,7 @@ def test_a_thousand_awaits_on_one_cold_key_run_once(store):
 
 
 def test_64_threads_on_one_cold_key_run_once(store):
+    """cachetta 1.1: threads and processes are not deduplicated."""
     count, pause, got = [0], 0.25, []
 
     @afresh.memo(store=store, mode="name", name="cold")
@@ -665,6 +680,37 @@ def test_64_threads_on_one_cold_key_run_once(store):
     took = time.perf_counter() - started
     print(f"\n64 threads on a cold key of a {pause:g} s function: {took:.3f} s, {took / pause:.2f} times")
     assert count == [1] and got == ["value"] * 64
+
+
+def test_a_thousand_hits_at_once(store):
+    """cashews T17: a hit costs a round of the loop, so that it waits for every task that is ready."""
+
+    @afresh.memo(store=store)
+    async def f():
+        return 1
+
+    async def main():
+        await f(), await f()
+        turns = 0
+
+        async def other():
+            nonlocal turns
+            for _ in range(1000):
+                turns += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(other())
+        started = time.perf_counter()
+        for _ in range(1000):
+            await f()
+        took = time.perf_counter() - started
+        seen = turns
+        await task
+        return seen, took
+
+    turns, took = asyncio.run(main())
+    print(f"\n1000 hits awaited: {took * 1e6:.0f} ns each")
+    assert turns == 0, "a hit is answered without giving the loop away"
 
 
 def test_one_that_is_cancelled_cancels_nobody_else(store):

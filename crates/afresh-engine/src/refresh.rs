@@ -1,7 +1,7 @@
 //! Making a new answer while the old one is handed out: one refresher a fingerprint, on the host.
 //!
-//! Whoever gets the ticket refreshes, everybody else is served and never waits. After a refresh that failed nobody of
-//! this process tries again at once: a failing source is asked as often as it can bear, not as often as it is needed.
+//! Whoever gets the ticket refreshes, everybody else is served and never waits. After a refresh that left no
+//! new answer nobody of this process tries again at once: a failing source is asked as often as it can bear, not as often as it is needed.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +20,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 /// Above so many the pauses that are over are forgotten.
 const MANY: usize = 1024;
 
-/// Refreshes that failed of late.
+/// Refreshes that came to nothing of late.
 #[derive(Debug, Default)]
 pub(crate) struct Resting {
     until: Mutex<HashMap<Fingerprint, Instant>>,

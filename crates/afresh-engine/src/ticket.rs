@@ -102,6 +102,7 @@ impl Ticket {
     pub async fn finish(self, execution: Execution, output: Output) -> Result<Finished> {
         match output {
             Output::Unkept { reason } => {
+                self.rest(&execution);
                 let outcome = Outcome::Completed(Kept::No { reason });
                 self.record(execution, outcome, Vec::new(), None).await
             }
@@ -132,11 +133,16 @@ impl Ticket {
         failure: Failure,
         replay: Option<Replay>,
     ) -> Result<Finished> {
+        self.rest(&execution);
+        self.record(execution, Outcome::Failed(failure), Vec::new(), replay).await
+    }
+
+    /// Of a refresh that leaves the old answer where it is: the next one waits for a while.
+    fn rest(&self, execution: &Execution) {
         if self.refresh {
             let took = execution.took.unwrap_or_else(|| self.clock.elapsed());
             self.engine.inner.resting.rest(&self.fingerprint, took);
         }
-        self.record(execution, Outcome::Failed(failure), Vec::new(), replay).await
     }
 
     async fn record(
