@@ -32,11 +32,13 @@ if TYPE_CHECKING:
 
     from afresh._afresh import register_digest
     from afresh._typed import memo
+    from afresh.aclient import AsyncClient
     from afresh.client import Client
     from afresh.codecs import JsonCodec, PickleCodec, SafePickleCodec
     from afresh.dependencies import Dir, Env, File
-    from afresh.models import Accept, Commit, Planned, Stats
+    from afresh.models import Accept, Commit, Planned, Stats, Usage
     from afresh.protocols import Executor, Serializer, Store
+    from afresh.settings import configure, detect, disable, disabled, enable, enabled
     from afresh.why import Explanation
 else:
     from afresh.memo import memo
@@ -46,6 +48,7 @@ __version__ = _afresh.__version__
 __all__ = [
     "Accept",
     "AfreshError",
+    "AsyncClient",
     "CacheWarning",
     "Client",
     "CodecError",
@@ -72,6 +75,13 @@ __all__ = [
     "TooLargeError",
     "UnavailableError",
     "UnsupportedError",
+    "Usage",
+    "configure",
+    "detect",
+    "disable",
+    "disabled",
+    "enable",
+    "enabled",
     "memo",
     "register_digest",
 ]
@@ -79,6 +89,7 @@ __all__ = [
 # Loaded when first asked for, so that a script that only decorates a function starts quickly.
 _LATER = {
     "Accept": "models",
+    "AsyncClient": "aclient",
     "Client": "client",
     "Commit": "models",
     "Dir": "dependencies",
@@ -93,6 +104,13 @@ _LATER = {
     "Serializer": "protocols",
     "Stats": "models",
     "Store": "protocols",
+    "Usage": "models",
+    "configure": "settings",
+    "detect": "settings",
+    "disable": "settings",
+    "disabled": "settings",
+    "enable": "settings",
+    "enabled": "settings",
     "register_digest": "_afresh",
 }
 

@@ -1,9 +1,10 @@
 """What type checkers see of `memo`: at run time it is `afresh.memo.memo`, which imports no `typing`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
+from afresh.freshness import Failover
 from afresh.memo import Memo
 from afresh.models import Accept
 from afresh.options import TTL, Tags
@@ -30,6 +31,7 @@ class Remembered(Memo, Generic[_P, _R]):
     def submit(self, *args: _P.args, **kwargs: _P.kwargs) -> ResultRef: ...
     def unaccept(self) -> bool: ...
     def why(self, *args: _P.args, **kwargs: _P.kwargs) -> Explanation: ...
+    def options(self, **options: Any) -> Remembered[_P, _R]: ...
     def with_options(self, **options: Any) -> Remembered[_P, _R]: ...
 
 @overload
@@ -51,15 +53,23 @@ def memo(
     mapped: bool = False,
     backoff: TTL | None = None,
     cache: bool | None = None,
+    early: TTL | bool | None = None,
+    failover: Failover | None = None,
     force: bool | None = None,
     max_bytes: int | str | None = None,
+    max_age: TTL | None = None,
+    negative: Mapping[type[Exception], TTL] | None = None,
+    refresh_after: int | None = None,
     retries: int | None = None,
+    sliding: bool | None = None,
+    soft: TTL | bool | None = None,
+    stale: TTL | bool | None = None,
     strict: bool | None = None,
     tags: Tags | None = None,
     timeout: TTL | None = None,
-    ttl: TTL | None = None,
+    ttl: TTL | Callable[..., TTL | None] | None = None,
     wait: TTL | None = None,
-    when: Callable[[Any], bool] | None = None,
+    when: Callable[..., bool] | None = None,
 ) -> Callable[[Callable[_P, _R]], Remembered[_P, _R]]: ...
 @overload
 def memo(function: Callable[_P, _R], /, **settings: Any) -> Remembered[_P, _R]: ...

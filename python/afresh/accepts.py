@@ -56,9 +56,9 @@ def accepted(memo: Memo) -> list[models.Accept]:
 def own(memo: Memo) -> tuple[str, bytes, bytes, Callable[[], bytes]]:
     """Name, digest, digest of the code and what writes the record of the function as it is now, whatever was accepted."""
     memo._define()
-    if memo._own is None:
+    if memo._found is None:
         raise ConfigError(f"{memo!r} has no identity")
-    return memo._own
+    return memo._found
 
 
 def _commit(memo: Memo, name: str, of: Any) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Task:
                 setattr(self, name, getattr(memo.__wrapped__, name))
 
     def __call__(self, *args: Any, **kwargs: Any) -> ResultRef:
-        return submit(self.memo, args, kwargs, self.memo.options)
+        return submit(self.memo, args, kwargs, self.memo._options)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else types.MethodType(self, instance)
@@ -125,11 +125,14 @@ class Client:
         return self._submit(function, args, kwargs, asked)
 
     def _submit(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], asked: Options) -> ResultRef:
-        memo = self._memo(function)
-        options = asked.over(memo.options)
-        if options.ttl != memo.options.ttl:
-            memo = memo._with(options)
+        memo, options = self._asked(function, asked)
         return submit(memo, args, kwargs, options)
+
+    def _asked(self, function: Any, asked: Options) -> tuple[Memo, Options]:
+        """What remembers the function here, and the options of a call."""
+        memo = self._memo(function)
+        options = asked.over(memo._options, anew=True)
+        return memo._with(options) if options.ttl != memo._options.ttl else memo, options
 
     def submit_many(
         self,
@@ -254,7 +257,7 @@ class Client:
         if found is not None:
             return found
         if isinstance(function, Memo):
-            options = function.options.over(self.options)
+            options = function._own.over(self.options)
             found = function._with(options, store=self.engine, codec=self.codec, executor=self.executor)
         elif callable(function):
             found = self._make(function, options=self.options)
@@ -302,12 +305,19 @@ class Client:
         return None if raw is None else models.commit(raw)
 
     def get(self, hash: str) -> Any:
-        """The value of a commit. ``KeyError`` where there is no such commit or no stored result."""
+        """The value of a commit; of a generator, the list of its items. ``KeyError`` where there is no such commit or no
+        stored result.
+        """
         found = self.engine.output(_hash(hash), False)
         warn.emit()
         if found is None:
             raise KeyError(hash)
-        return self.codec.decode(*found)
+        name, data, buffers = found
+        if name.startswith("stream+"):
+            from afresh.streams import Player
+
+            return list(Player(self.codec, name, data))
+        return self.codec.decode(name, data, buffers)
 
     def history(self, hash: str) -> list[models.Commit]:
         """All executions of the same call, oldest first."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import types
 
-from afresh import _afresh, identity, miss, signature, stores, warn
+from afresh import _afresh, freshness, identity, miss, settings, signature, stores, warn
 from afresh.codecs import PickleCodec
 from afresh.codecs import codec as make_codec
 from afresh.errors import AfreshError, ConfigError, TaskError
@@ -17,10 +17,12 @@ from afresh.refs import ResultRef, collect, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
     from concurrent.futures import Executor
     from typing import Any, Literal
 
+    from afresh import models
     from afresh.identity import Identity
     from afresh.identity._model import Mutable
     from afresh.models import Accept
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 MODES = ("code", "name")
 #: From how many bytes on it is worth a word that they are digested on each call.
 HEAVY = 16 << 20
+#: Flags of code objects; an async generator has one of its own.
+_GENERATOR, _COROUTINE, _STREAMS = 0x20, 0x80, 0x220
 # Annotations are taken as they are written: to evaluate them may fail, or import half of the world.
 _ANNOTATIONS = "__annotate__" if hasattr(types.FunctionType, "__annotate__") else "__annotations__"
 _NAMES = ("__module__", "__name__", "__qualname__", "__doc__", "__type_params__", _ANNOTATIONS)
@@ -37,8 +41,8 @@ _NAMES = ("__module__", "__name__", "__qualname__", "__doc__", "__type_params__"
 class Memo(_afresh.Memo):
     """A remembered function. Call it like the function itself; the methods say more."""
 
-    def __new__(cls, function: Callable[..., Any], **_: Any) -> Memo:
-        return _afresh.Memo.__new__(cls, function, miss.call, issubclass(cls, AsyncMemo))
+    def __new__(cls, function: Callable[..., Any], *, like: Memo | None = None, **_: Any) -> Memo:
+        return _afresh.Memo.__new__(cls, function, miss.call, issubclass(cls, AsyncMemo), like)
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class Memo(_afresh.Memo):
         track: tuple[str, ...] | list[str] | str = (),
         freeze: bool | tuple[str, ...] | list[str] | str = (),
         mapped: bool = False,
+        like: Memo | None = None,
     ) -> None:
         if not callable(function):
             raise ConfigError(f"{type(function).__name__} is not callable", hint="decorate a function")
@@ -73,7 +78,8 @@ class Memo(_afresh.Memo):
         for attribute in _NAMES:
             if hasattr(function, attribute):
                 self.__dict__[attribute] = getattr(function, attribute)
-        self.options = options or Options()
+        self._own = self._merged = options or Options()
+        self._configured = -1
         self.codec = make_codec(codec)
         self.executor = executor
         self.mapped = mapped
@@ -92,10 +98,27 @@ class Memo(_afresh.Memo):
         self._tracks: tuple[str, ...] = self._track
         self._declared: tuple[tuple[Any, bytes], ...] = ()
         # Name, digest, digest of the code and what writes the record, as they were last found, whatever was accepted.
-        self._own: tuple[str, bytes, bytes, Callable[[], bytes]] | None = None
+        self._found: tuple[str, bytes, bytes, Callable[[], bytes]] | None = None
         self._store = stores.check(store, secret)
         self._secret = secret
         signature.parameters(function, self.ignore)
+        self._check(self._options)
+
+    @property
+    def _options(self) -> Options:
+        """The options, with the defaults of the process for what they leave open."""
+        if self._configured != settings.version:
+            merged, self._configured = self._own.over(settings.defaults), settings.version
+            self._merged = merged
+        return self._merged
+
+    def _check(self, options: Options) -> None:
+        name = getattr(self.__wrapped__, "__qualname__", None) or type(self.__wrapped__).__name__
+        freshness.check(options, name)
+        asked = freshness.demanding(options)
+        if asked and self._track:
+            text = f"{name}: track and {asked[0]} do not go together"
+            raise ConfigError(text, hint="an answer of a tracked function holds as long as what it read is as it was")
 
     @property
     def name(self) -> str:
@@ -108,6 +131,8 @@ class Memo(_afresh.Memo):
         store = self._store
         if isinstance(store, _afresh.Engine):
             return store
+        if store is None:
+            store = settings.store
         with miss.unseen():
             opened = stores.engine(store, self._secret)
         self._store = opened
@@ -159,7 +184,7 @@ class Memo(_afresh.Memo):
         def record() -> bytes:
             return found.write_record(name, own, rows, aside=not by_code)
 
-        self._own = (name, own, found.digest, record)
+        self._found = (name, own, found.digest, record)
         digest = self._engine().stands_for(name, own)
         self._hash = digest.hex()
         self._key = found.key if by_code and self._name is None else name
@@ -176,11 +201,11 @@ class Memo(_afresh.Memo):
             [attribute for one in seen for attribute in one.attributes],
             [size for one in seen for size in one.sizes],
             mutable,
-            ttl=self.options.ttl,
+            terms=freshness.terms(self._options, bool(self._tracks)),
             # A subclass, or another codec of that name, decodes for itself.
             # Whether the answer of a tracked function holds is for Python to say.
             pickle=type(self.codec) is PickleCodec
-            and not (self.options.force or self.options.cache is False or self._tracks),
+            and not (self._options.force or self._options.cache is False or self._tracks),
             mapped=self.mapped,
         )
 
@@ -202,10 +227,20 @@ class Memo(_afresh.Memo):
 
     def with_options(self, **options: Any) -> Memo:
         """The same function with other options for some calls, such as ``f.with_options(force=True)(x)``."""
-        return self._with(Options(**options).over(self.options))
+        return self._with(Options(**options).over(self._own, anew=True))
+
+    def options(self, **options: Any) -> Memo:
+        """As ``with_options``: ``f.options(ttl=0)(x)``. A ttl replaces ``stale``, ``early``, ``soft`` and ``sliding``."""
+        return self.with_options(**options)
+
+    def stats(self) -> models.Usage:
+        """What the function did in this process so far."""
+        from afresh import models
+
+        return models.usage(self._counts())
 
     def _with(self, options: Options, **changes: Any) -> Memo:
-        settings: dict[str, Any] = {
+        given: dict[str, Any] = {
             "store": self._engine(),
             "codec": self.codec,
             "executor": self.executor,
@@ -218,19 +253,26 @@ class Memo(_afresh.Memo):
             "track": self._track,
             "freeze": self._freeze,
             "mapped": self.mapped,
+            "like": self,
         }
-        return type(self)(self.__wrapped__, **{**settings, **changes})
+        return type(self)(self.__wrapped__, **{**given, **changes})
+
+    def _renew(self, args: tuple[Any, ...], kwargs: dict[str, Any], ticket: _afresh.Ticket) -> None:
+        """Makes a new answer in the background."""
+        from afresh import background
+
+        background.refresh(self, args, kwargs, ticket)
 
     def submit(self, *args: Any, **kwargs: Any) -> ResultRef:
         """Runs the call, or finds it, and returns a reference to the stored result."""
-        return submit(self, args, kwargs, self.options)
+        return submit(self, args, kwargs, self._options)
 
     def cached(self, *args: Any, **kwargs: Any) -> bool:
-        """Whether there is a fresh answer for the call. Nothing runs."""
+        """Whether the call would be answered at once: by a value that is fresh, or stale within ``stale``. Nothing runs."""
         return self._find(args, kwargs) is not None
 
     def peek(self, *args: Any, **kwargs: Any) -> Any:
-        """The stored value, or None where there is no fresh answer. Nothing runs."""
+        """The value that the call would be given at once, or None where there is none. Nothing runs."""
         hit = self._find(args, kwargs)
         return None if hit is None else miss.decode(self, hit)
 
@@ -278,11 +320,12 @@ class Memo(_afresh.Memo):
         return call, problem
 
     def _find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _afresh.Hit | None:
-        call = self._keyed(args, kwargs)
+        call = None if settings.off() else self._keyed(args, kwargs)
         if call is None:
             return None
         if not self._tracks:
-            return call.lookup()
+            hit = call.lookup()
+            return None if hit is None or hit.failed else hit
         from afresh.track import answer
 
         return answer(self, call)[0]
@@ -315,7 +358,7 @@ class Memo(_afresh.Memo):
         call, problem = self._call(args, kwargs)
         if call is None:
             raise ConfigError(f"{self.name}: this call has no key: {problem or 'the arguments do not fit'}")
-        miss.keep(self, value, call.start(), 0.0, self.options, miss.inputs(args, kwargs))
+        miss.keep(self, value, call.start(), 0.0, self._options, miss.inputs(args, kwargs), asked=(args, kwargs))
 
     def __reduce__(self) -> Any:
         # By reference, as functions are: another process finds the decorated function under its name.
@@ -328,8 +371,8 @@ class Memo(_afresh.Memo):
 class AsyncMemo(Memo):
     """A remembered coroutine function. Waiting for another's computation never blocks the event loop."""
 
-    def __init__(self, function: Callable[..., Any], **settings: Any) -> None:
-        super().__init__(function, **settings)
+    def __init__(self, function: Callable[..., Any], **given: Any) -> None:
+        super().__init__(function, **given)
         from asyncio import coroutines
 
         # What inspect.iscoroutinefunction (3.12) and asyncio.iscoroutinefunction look for.
@@ -345,28 +388,46 @@ class AsyncMemo(Memo):
         self, args: tuple[Any, ...], kwargs: dict[str, Any], call: _afresh.Call | None, problem: str | None
     ) -> Any:
         """What a call does that the Rust side could not answer."""
-        options = self.options
-        if call is None:
+        return (await self._outcome(args, kwargs, call, problem, self._options)).value
+
+    async def _outcome(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        call: _afresh.Call | None,
+        problem: str | None,
+        options: Options,
+        load: bool = True,
+        sources: list[str] | None = None,
+    ) -> miss.Outcome:
+        """Answers a call from the store or by running it; as `miss.outcome`, without blocking the loop."""
+        if call is None or settings.off():
             if problem is not None:
                 warn.once(f"{self.name} runs uncached: {problem}")
-            return await self._run(args, kwargs, None, options)
+            if not settings.off():
+                miss.missed(self, None)
+            return await self._run(args, kwargs, None, None, options)
         ticket: _afresh.Ticket | None = None
         try:
-            found = await self._begin(call, problem, options)
-            if isinstance(found, miss.Outcome):
-                return found.value
-            ticket = found
+            if settings.verbose:
+                settings.explain(self, args, kwargs)
+            found = await self._begin(call, problem, options, load)
         except AfreshError as error:
             if options.strict:
                 raise
             warn.store(f"{self.name} runs without the store", error)
+        else:
+            if isinstance(found, miss.Outcome):
+                return miss.answered(self, args, kwargs, call, found)
+            ticket = found
         finally:
             warn.emit()
+        miss.missed(self, call)
         with miss.running(call):
-            return await self._run(args, kwargs, ticket, options)
+            return await self._run(args, kwargs, call, ticket, options, sources)
 
     async def _begin(
-        self, call: _afresh.Call, problem: str | None, options: Options
+        self, call: _afresh.Call, problem: str | None, options: Options, load: bool
     ) -> miss.Outcome | _afresh.Ticket:
         if problem is not None:
             warn.once(f"{self.name} is computed again: {problem}")
@@ -376,10 +437,10 @@ class AsyncMemo(Memo):
         for _ in range(miss.ROUNDS):
             hit, ready = miss.held(self, call)
             if hit is not None:
-                return miss.taken(self, call, hit, True)
+                return miss.taken(self, call, hit, load)
             begun = ready.begin(0)
             if begun is None:
-                begun = await _elsewhere(ready.begin, options.wait)
+                begun = await _elsewhere(self, ready, options.wait)
             if begun is None:
                 warn.once(f"{self.name}: the running computation took longer than {options.wait} s; computing here too")
                 break
@@ -387,16 +448,22 @@ class AsyncMemo(Memo):
                 return begun
             # Of a tracked function somebody has answered meanwhile: whether that holds here is looked at again.
             if not self._tracks:
-                return miss.taken(self, call, begun, True)
+                return miss.taken(self, call, begun, load)
         return call.start()
 
     async def _run(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], ticket: _afresh.Ticket | None, options: Options
-    ) -> Any:
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        call: _afresh.Call | None,
+        ticket: _afresh.Ticket | None,
+        options: Options,
+        sources: list[str] | None = None,
+    ) -> miss.Outcome:
         import asyncio
         import time
 
-        sources = miss.inputs(args, kwargs)
+        sources = miss.inputs(args, kwargs) if sources is None else sources
         args, kwargs = miss.load_refs(args, kwargs)
         watch = miss.Watch(self)
         started = time.perf_counter()
@@ -415,8 +482,13 @@ class AsyncMemo(Memo):
                     pause = min(pause * 2, 30.0)
         except Exception as error:
             watch.end()
-            miss.failed(self, ticket, error, time.perf_counter() - started, options, sources, watch)
-            raise
+            took = time.perf_counter() - started
+            rescued = miss.rescue(self, call, error, options)
+            replayable = rescued is None and call is not None
+            miss.failed(self, ticket, error, took, options, sources, watch, replayable)
+            if rescued is None:
+                raise
+            return rescued
         except BaseException:
             watch.end()
             if ticket is not None:
@@ -424,8 +496,39 @@ class AsyncMemo(Memo):
             raise
         watch.end()
         if ticket is None or not ticket.held:
-            return value
-        return miss.keep(self, value, ticket, time.perf_counter() - started, options, sources, watch).value
+            return miss.Outcome(value)
+        took = time.perf_counter() - started
+        return miss.keep(self, value, ticket, took, options, sources, watch, (args, kwargs))
+
+    async def _submit(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options) -> ResultRef:
+        """As `submit`, to be awaited."""
+        sources = _sources(args, kwargs)
+        with _Telling(self):
+            args, kwargs = _settled(args, kwargs)
+            call, problem = self._call(args, kwargs)
+            outcome = await self._outcome(args, kwargs, call, problem, options, False, sources)
+        return _reference(self, args, kwargs, options, outcome)
+
+    def _renew(self, args: tuple[Any, ...], kwargs: dict[str, Any], ticket: _afresh.Ticket) -> None:
+        """Makes a new answer in a task of the running loop."""
+        from afresh import background
+
+        background.task(self._refresh(args, kwargs, ticket), ticket)
+
+    async def _refresh(self, args: tuple[Any, ...], kwargs: dict[str, Any], ticket: _afresh.Ticket) -> None:
+        from afresh import background
+
+        miss.alone()
+        try:
+            # As in a thread: the caller goes on with its arguments meanwhile.
+            if background.same(self, args, kwargs, ticket):
+                await self._run(args, kwargs, None, ticket, self._options)
+                self._count("refreshes")
+        except Exception as error:
+            background.report(self, error)
+        finally:
+            ticket.release()
+            warn.emit()
 
     def submit(self, *args: Any, **kwargs: Any) -> ResultRef:
         """Coroutine functions are awaited, not submitted."""
@@ -436,15 +539,46 @@ class AsyncMemo(Memo):
         return self.with_options(force=True)(*args, **kwargs)
 
 
-async def _elsewhere(wait: Callable[..., Any], *args: Any) -> Any:
+#: Who waits in a loop for a call of one function that runs elsewhere: one thread a call, however many tasks.
+_waits: dict[tuple[int, int, str], asyncio.Future[_afresh.Hit | None]] = {}
+
+
+async def _elsewhere(memo: Memo, call: _afresh.Call, wait: float | None) -> Any:
+    """What ``call.begin(wait)`` gives, without blocking the loop."""
+    import asyncio
+    import time
+
+    loop = asyncio.get_running_loop()
+    key = (id(loop), id(memo), call.fingerprint)
+    until = None if wait is None else time.monotonic() + wait
+    while True:
+        left = None if until is None else max(0.0, until - time.monotonic())
+        landed = _waits.get(key)
+        if landed is None or landed.get_loop() is not loop:
+            return await _in_thread(call, left, key)
+        done, _ = await asyncio.wait([landed], timeout=left)
+        if not done:
+            return None
+        # What was found for one that waits is found for all of them: each of them began before.
+        begun = landed.result() or call.begin(0)
+        if begun is not None:
+            return begun
+
+
+async def _in_thread(call: _afresh.Call, wait: float | None, key: tuple[int, int, str]) -> Any:
     """Waits in a thread of its own: in a shared pool the waiting could keep out those who are waited for."""
     import asyncio
     import threading
 
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
+    landed = _waits[key] = loop.create_future()
 
     def settle(result: Any, error: BaseException | None) -> None:
+        if _waits.get(key) is landed:
+            del _waits[key]
+        shared = type(result) is _afresh.Hit and result.ticket is None
+        landed.set_result(result if shared else None)
         # Cancelled meanwhile: a ticket is let go of with `result`.
         if future.done():
             return
@@ -456,13 +590,13 @@ async def _elsewhere(wait: Callable[..., Any], *args: Any) -> Any:
     def body() -> None:
         result, error = None, None
         try:
-            result = wait(*args)
+            result = call.begin(wait)
         except BaseException as raised:  # noqa: BLE001 - handed to the waiting task
             error = raised
         try:
             loop.call_soon_threadsafe(settle, result, error)
         except RuntimeError:
-            pass  # the loop is closed
+            _waits.pop(key, None)  # the loop is closed
 
     threading.Thread(target=body, name="afresh wait", daemon=True).start()
     return await future
@@ -470,26 +604,48 @@ async def _elsewhere(wait: Callable[..., Any], *args: Any) -> Any:
 
 def submit(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options) -> ResultRef:
     """Answers a call by a reference. A failure is a ``TaskError`` with the original traceback."""
-    if isinstance(memo, AsyncMemo):
+    if type(memo).submit is not Memo.submit:
         memo.submit()
-    sources = [ref.commit_hash for ref in collect([args, kwargs], ResultRef) if ref.commit_hash]
-    try:
-        args = tuple(_settle(argument) for argument in args)
-        kwargs = {key: _settle(argument) for key, argument in kwargs.items()}
+    sources = _sources(args, kwargs)
+    with _Telling(memo):
+        args, kwargs = _settled(args, kwargs)
         call, problem = memo._call(args, kwargs)
         outcome = miss.outcome(memo, args, kwargs, call, problem, options, False, sources)
-    except Exception as error:
+    return _reference(memo, args, kwargs, options, outcome)
+
+
+class _Telling:
+    """Makes a failure within the block a ``TaskError``."""
+
+    __slots__ = ("_memo",)
+
+    def __init__(self, memo: Memo) -> None:
+        self._memo = memo
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        warn.emit()
+        if not isinstance(error, Exception):
+            return
         # An error of the store, which `strict` lets out, did not come from the function.
         commit = error.__dict__.get("__afresh_commit__")
         if commit is None and isinstance(error, AfreshError):
-            raise
+            return
         import traceback
 
-        text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        raise TaskError(f"{memo.name} failed:\n{text}", commit_hash=commit or None) from error
-    finally:
-        warn.emit()
-    return _reference(memo, args, kwargs, options, outcome)
+        text = "".join(traceback.format_exception(kind, error, error.__traceback__))
+        raise TaskError(f"{self._memo.name} failed:\n{text}", commit_hash=commit or None) from error
+
+
+def _sources(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+    """The commits whose results go in."""
+    return [ref.commit_hash for ref in collect([args, kwargs], ResultRef) if ref.commit_hash]
+
+
+def _settled(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    return tuple(_settle(argument) for argument in args), {key: _settle(value) for key, value in kwargs.items()}
 
 
 def _settle(argument: Any) -> Any:
@@ -528,14 +684,20 @@ def _reference(memo: Memo, args: Any, kwargs: Any, options: Options, outcome: mi
         size=outcome.size,
         codec=memo.codec.name if outcome.hit is None else outcome.hit.codec,
         value_digest=digest,
-        again=again,
+        # To compute it anew a coroutine function would have to be awaited.
+        again=None if isinstance(memo, AsyncMemo) else again,
     )
 
 
-def make(function: Any, **settings: Any) -> Any:
-    """The right kind of ``Memo`` for a function, a coroutine function, a classmethod or a staticmethod."""
+def make(function: Any, **given: Any) -> Any:
+    """The right kind of ``Memo`` for a function of any kind; around it what is around the function (a ``property``)."""
     if isinstance(function, (classmethod, staticmethod)):
-        return type(function)(make(function.__func__, **settings))
+        return type(function)(make(function.__func__, **given))
+    if isinstance(function, property):
+        getter = function.fget
+        if getter is None:
+            raise ConfigError("the property has no getter", hint="decorate the function that computes the value")
+        return property(make(getter, **given), function.fset, function.fdel, function.__doc__)
     if isinstance(function, Memo):
         raise ConfigError(f"{function.name} is already remembered", hint="decorate it once")
     # Where functools was never imported there are no partials, and it is not imported for this.
@@ -544,8 +706,12 @@ def make(function: Any, **settings: Any) -> Any:
     while isinstance(inner, partial):
         inner = inner.func
     code = getattr(inner, "__code__", None)
-    asynchronous = code is not None and code.co_flags & 0x80
-    return (AsyncMemo if asynchronous else Memo)(function, **settings)
+    flags = 0 if code is None else code.co_flags
+    if flags & _STREAMS:
+        from afresh import streams
+
+        return (streams.StreamMemo if flags & _GENERATOR else streams.AsyncStreamMemo)(function, **given)
+    return (AsyncMemo if flags & _COROUTINE else Memo)(function, **given)
 
 
 def memo(
@@ -574,7 +740,18 @@ def memo(
         An address (``"sqlite:.afresh"``, ``"memory:"``), a path, a ``Client`` or a store object. Without it
         ``$AFRESH_URL``, else ``$AFRESH_DIR``, else ``.afresh`` in the working directory.
     ttl
-        How long an answer is fresh: seconds, a ``timedelta`` or a text such as ``"2h5m"``.
+        How long an answer is fresh: seconds, a ``timedelta`` or a text such as ``"2h5m"``; or a function of the result
+        (and of the arguments, where it takes them) that says so when the result is kept.
+    stale, early, refresh_after
+        A new answer is made in the background, by one caller, while everybody is given the old one: for so long
+        after the ttl (True: however long), so long before its end (``"xfetch"``: by chance, in time), and after so many
+        uses in a process.
+    soft, failover
+        From this age on the function is tried first; and the exceptions for which an older answer stands in.
+    negative
+        Exceptions that are remembered, and for how long: ``negative={KeyError: "1m"}``.
+    max_age, sliding
+        An answer older than this is never used; and whether the ttl counts from the last use.
     tags
         Labels to find and invalidate by: a mapping, or texts ``"key=value"``. Never part of the key.
     mode, version
@@ -597,7 +774,7 @@ def memo(
     wait
         How long to wait for somebody else who is computing the same call.
     when, max_bytes
-        Which results are kept.
+        Which results are kept: a function of the result (and of the arguments, where it takes them), and a size.
     codec, secret
         How results become bytes (``"pickle"``, ``"safe-pickle"``, ``"json"``, or an object with ``dumps`` and
         ``loads``), and a text that signs them.
@@ -620,7 +797,7 @@ def memo(
     for option in options:
         if option not in Options.__slots__:
             raise TypeError(f"memo has no option {option!r}; beside its own it takes {', '.join(Options.__slots__)}")
-    settings: dict[str, Any] = {
+    given: dict[str, Any] = {
         "store": store,
         "secret": secret,
         "codec": codec,
@@ -636,8 +813,8 @@ def memo(
         "mapped": mapped,
     }
     if function is None:
-        return lambda function: make(function, **settings)
-    return make(function, **settings)
+        return lambda function: make(function, **given)
+    return make(function, **given)
 
 
 def _kind(value: Any) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from contextvars import ContextVar
 
-from afresh import _afresh, warn
+from afresh import _afresh, freshness, settings, warn
 from afresh.errors import AfreshError
 from afresh.refs import ResultRef
 
@@ -47,10 +47,17 @@ class unseen:  # noqa: N801 - used as a function
         recorder.reset(self._token)
 
 
-class Outcome:
-    """A value, and what the store knows of it. ``load`` is set where the value itself was not needed."""
+def alone() -> None:
+    """What runs from here on in this context is nobody's call: nothing waits for it, reads for it or listens to it."""
+    _running.set(())
+    recorder.set(None)
+    settings.unheard()
 
-    __slots__ = ("commit_hash", "hash", "hit", "size", "value", "value_digest")
+
+class Outcome:
+    """A value, and what the store knows of it; or a failure that is replayed."""
+
+    __slots__ = ("commit_hash", "error", "hash", "hit", "size", "value", "value_digest")
 
     def __init__(
         self,
@@ -61,8 +68,10 @@ class Outcome:
         size: int = 0,
         value_digest: bytes | None = None,
         hit: _afresh.Hit | None = None,
+        error: Exception | None = None,
     ) -> None:
         self.value = value
+        self.error = error
         self.commit_hash = commit_hash
         self.hash = hash
         self.size = size
@@ -78,7 +87,7 @@ def call(
     The caller is the Rust side, which calls the function itself: a function that calls itself a few hundred times
     deep has then one Python frame a level, as without us.
     """
-    options = memo.options
+    options = memo._options
     found = prepare(memo, args, kwargs, call, problem, options, True)
     plain = memo.executor is None and options.timeout is None and not options.retries
     return found if plain or isinstance(found, Outcome) else found.complete()
@@ -113,14 +122,19 @@ def prepare(
     sources: list[str] | None = None,
 ) -> Outcome | Run:
     """The outcome of a call, or what is needed to run it."""
+    if settings.off():
+        return Run(memo, args, kwargs, None, None, options, [])
     if call is None:
         if problem is not None:
             if options.strict:
                 memo._engine().flush()
             warn.once(f"{memo.name} runs uncached: {problem}")
+        missed(memo, None)
         return Run(memo, args, kwargs, None, None, options, [])
     ticket: _afresh.Ticket | None = None
     try:
+        if settings.verbose:
+            settings.explain(memo, args, kwargs)
         found = begin(memo, call, problem, options, load)
     except AfreshError as error:
         if options.strict:
@@ -128,16 +142,40 @@ def prepare(
         warn.store(f"{memo.name} runs without the store", error)
     else:
         if isinstance(found, Outcome):
-            return found
+            return answered(memo, args, kwargs, call, found)
         ticket = found
+    missed(memo, call)
     sources = inputs(args, kwargs) if sources is None else sources
     return Run(memo, args, kwargs, call, ticket, options, sources)
+
+
+def missed(memo: Memo, call: _afresh.Call | None) -> None:
+    """Counts a call that runs."""
+    memo._count("misses")
+    settings.note(memo, call, "uncached" if call is None else "miss")
+
+
+def answered(
+    memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], call: _afresh.Call, found: Outcome
+) -> Outcome:
+    """Counts an answer, has it renewed where that is due, and raises a failure that is replayed."""
+    hit = found.hit
+    if found.error is not None:
+        memo._count("replays")
+        settings.note(memo, call, "replay")
+        raise found.error
+    if hit is not None:
+        memo._hit(hit)
+        settings.note(memo, call, "stale" if hit.verdict == "stale" else "hit")
+        if hit.ticket is not None:
+            memo._renew(args, kwargs, hit.ticket)
+    return found
 
 
 class Run:
     """A call that is to be made. Whoever holds it calls the function and says what came of it, once."""
 
-    __slots__ = ("_mark", "_memo", "_options", "_sources", "_started", "_ticket", "_watch", "args", "kwargs")
+    __slots__ = ("_call", "_mark", "_memo", "_options", "_sources", "_started", "_ticket", "_watch", "args", "kwargs")
 
     def __init__(
         self,
@@ -150,6 +188,7 @@ class Run:
         sources: list[str],
     ) -> None:
         self._memo = memo
+        self._call = call
         self._ticket = ticket
         self._options = options
         self._sources = sources
@@ -170,8 +209,10 @@ class Run:
         try:
             value = attempts(self._memo, self.args, self.kwargs, self._options)
         except BaseException as error:
-            self.failed(error)
-            raise
+            rescued = self.failed(error)
+            if rescued is None:
+                raise
+            return rescued
         return self.done(value)
 
     def done(self, value: Any) -> Outcome:
@@ -183,17 +224,29 @@ class Run:
         # A child that was forked by the function comes back here too; the run is its parent's.
         if self._ticket is None or not self._ticket.held:
             return Outcome(value)
-        return keep(self._memo, value, self._ticket, took, self._options, self._sources, self._watch)
+        asked = (self.args, self.kwargs)
+        return keep(self._memo, value, self._ticket, took, self._options, self._sources, self._watch, asked)
 
-    def failed(self, error: BaseException) -> None:
-        """It raised. What is not an ``Exception`` (Ctrl-C) is not a result of the function: nothing is recorded."""
+    def failed(self, error: BaseException) -> Outcome | None:
+        """It raised. What is not an ``Exception`` (Ctrl-C) is not a result of the function: nothing is recorded.
+
+        The outcome is that of an earlier execution, where that may stand in.
+        """
         took = time.perf_counter() - self._started
         if self._mark is not None:
             self._mark.__exit__()
         self._watch.end()
-        if isinstance(error, Exception):
-            failed(self._memo, self._ticket, error, took, self._options, self._sources, self._watch)
-        elif self._ticket is not None:
+        if not isinstance(error, Exception):
+            self.abandon()
+            return None
+        rescued = rescue(self._memo, self._call, error, self._options)
+        replayable = rescued is None and self._call is not None
+        failed(self._memo, self._ticket, error, took, self._options, self._sources, self._watch, replayable)
+        return rescued
+
+    def abandon(self) -> None:
+        """Nothing came of it that is worth recording."""
+        if self._ticket is not None:
             self._ticket.release()
 
 
@@ -295,11 +348,17 @@ def held(memo: Memo, call: _afresh.Call) -> tuple[_afresh.Hit | None, _afresh.Ca
 
 def taken(memo: Memo, call: _afresh.Call, hit: _afresh.Hit, load: bool) -> Outcome | _afresh.Ticket:
     """The outcome of a hit, or the right to run where it cannot be loaded."""
+    error = None
     try:
-        value = decode(memo, hit) if load else None
-    except Exception as error:
-        warn.once(f"{memo.name} is computed again: the stored result cannot be loaded: {error}")
-        return call.start()
+        if hit.failed:
+            value, error = None, replayed(memo, hit)
+        else:
+            value = decode(memo, hit) if load else None
+    except Exception as problem:
+        warn.once(f"{memo.name} is computed again: the stored result cannot be loaded: {problem}")
+        return hit.ticket or call.start()
+    if error is not None:
+        return Outcome(None, commit_hash=hit.commit, hit=hit, error=error)
     return Outcome(value, commit_hash=hit.commit, hash=hit.hash, size=hit.size, hit=hit)
 
 
@@ -307,6 +366,32 @@ def decode(memo: Memo, hit: _afresh.Hit) -> Any:
     """The value of a hit."""
     data, buffers = hit.parts(memo.mapped)
     return memo.codec.decode(hit.codec, data, buffers)
+
+
+def replayed(memo: Memo, hit: _afresh.Hit) -> Exception:
+    """The failure that a hit stands for."""
+    data, buffers = hit.parts(False)
+    error = freshness.replayed(memo._options, memo.codec.decode(hit.codec, data, buffers))
+    error.__dict__["__afresh_commit__"] = hit.commit
+    return error
+
+
+def rescue(memo: Memo, call: _afresh.Call | None, error: Exception, options: Options) -> Outcome | None:
+    """An earlier answer, where one may stand in for this failure."""
+    if call is None:
+        return None
+    try:
+        hit = call.in_need() if freshness.helps(options, error) else None
+        if hit is None:
+            return None
+        value = decode(memo, hit)
+    except Exception as problem:
+        warn.once(f"{memo.name}: there is no earlier answer to stand in: {problem}")
+        return None
+    memo._count("rescues")
+    settings.note(memo, call, "stale")
+    warn.once(f"{memo.name} failed with {type(error).__name__}; an earlier answer stands in", f"rescue {memo.name}")
+    return Outcome(value, commit_hash=hit.commit, hash=hit.hash, size=hit.size, hit=hit)
 
 
 def load_refs(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -349,8 +434,10 @@ def failed(
     options: Options,
     sources: list[str],
     watch: Watch,
+    replayable: bool = False,
 ) -> None:
     """Records a failure, and with the exception the failed commit's hash: empty where it could not be recorded."""
+    memo._count("errors")
     # Set also where it is there: the same exception may have come through an inner call.
     error.__dict__["__afresh_commit__"] = ""
     if ticket is None or not ticket.held:
@@ -360,14 +447,16 @@ def failed(
     try:
         text = _plain("".join(traceback.format_exception(type(error), error, error.__traceback__)))
         message = _plain(_message(error))
+        replay = freshness.replay(options, error, memo.codec) if replayable and options.cache is not False else None
         report = ticket.fail(
             type(error).__name__,
             message,
             text,
             took=took,
-            tags=options.tags,
+            tags=options.tags if replay is None else [*options.tags, ("negative", None)],
             inputs=sources,
             recorded=watch.recorded,
+            replay=replay,
         )
         error.__dict__["__afresh_commit__"] = report[0]
     except Exception as problem:
@@ -395,11 +484,14 @@ def keep(
     options: Options,
     sources: list[str],
     watch: Watch | None = None,
+    asked: tuple[tuple[Any, ...], dict[str, Any]] = ((), {}),
 ) -> Outcome:
-    """Stores a value; it is the caller's whether or not that works. What `watch` says is beside it."""
+    """Stores a value; it is the caller's whether or not that works. What `watch` says is beside it; `asked` are the
+    arguments, for conditions on them.
+    """
     try:
         recorded = [] if watch is None else watch.recorded
-        reason, data, buffers = encode(memo, value, options)
+        reason, data, buffers = encode(memo, value, options, asked)
         if watch is not None and watch.incomplete is not None:
             reason = reason or watch.incomplete
             warn.once(f"{memo.name}: {watch.incomplete}; the result is returned and will be computed again")
@@ -424,6 +516,7 @@ def keep(
             recorded=recorded,
             value_digest=digest,
             publish=publish,
+            ttl=freshness.lasting(options, value, *asked),
         )
         return Outcome(value, commit_hash=commit, hash=hash or "", size=size, value_digest=digest)
     except Exception as error:
@@ -434,9 +527,11 @@ def keep(
         return Outcome(value)
 
 
-def encode(memo: Memo, value: Any, options: Options) -> tuple[str | None, bytes, list[Any]]:
+def encode(
+    memo: Memo, value: Any, options: Options, asked: tuple[tuple[Any, ...], dict[str, Any]]
+) -> tuple[str | None, bytes, list[Any]]:
     """Why a value is not kept (None: it is), and its bytes."""
-    if options.when is not None and not options.when(value):
+    if options.when is not None and not freshness.ask(options.when, value, *asked):
         return "the condition `when` said no", b"", []
     try:
         data, buffers = memo.codec.encode(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-__all__ = ["Accept", "Argument", "Change", "Commit", "Output", "Planned", "Stats"]
+__all__ = ["Accept", "Argument", "Change", "Commit", "Output", "Planned", "Stats", "Usage"]
 
 
 class Argument(NamedTuple):
@@ -161,6 +161,29 @@ class Stats(NamedTuple):
     file_objects: int
     file_bytes: int
     disk_bytes: int
+
+
+class Usage(NamedTuple):
+    """What a remembered function did in this process: ``saved`` is seconds.
+
+    ``hits`` were answered from the store, ``stale`` of them past their ttl; ``misses`` ran in the foreground and
+    ``refreshes`` in the background; ``replays`` raised an earlier failure again, ``rescues`` were answered by an earlier
+    result after a failure, and ``errors`` is how often the function raised, wherever it ran.
+    """
+
+    hits: int
+    stale: int
+    misses: int
+    refreshes: int
+    replays: int
+    rescues: int
+    errors: int
+    saved: float
+
+
+def usage(raw: dict[str, int]) -> Usage:
+    """A typed record of what was counted."""
+    return Usage(**{name: raw[name] for name in Usage._fields if name != "saved"}, saved=raw["saved_us"] / 1e6)
 
 
 def commit(raw: dict[str, Any]) -> Commit:

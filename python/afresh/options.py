@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from afresh import _afresh
+from afresh import _afresh, freshness
 from afresh.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import timedelta
     from typing import Any
+
+    from afresh.freshness import Failover
 
     TTL = float | int | str | timedelta
     Tags = Mapping[str, str | None] | Iterable[str] | str
@@ -74,9 +76,17 @@ class Options:
     __slots__ = (
         "backoff",
         "cache",
+        "early",
+        "failover",
         "force",
+        "max_age",
         "max_bytes",
+        "negative",
+        "refresh_after",
         "retries",
+        "sliding",
+        "soft",
+        "stale",
         "strict",
         "tags",
         "timeout",
@@ -94,17 +104,26 @@ class Options:
         retries: int | None = None,
         backoff: TTL | None = None,
         timeout: TTL | None = None,
-        ttl: TTL | None = None,
+        ttl: TTL | Callable[..., TTL | None] | None = None,
+        sliding: bool | None = None,
+        max_age: TTL | None = None,
+        stale: TTL | bool | None = None,
+        early: TTL | bool | None = None,
+        refresh_after: int | None = None,
+        soft: TTL | bool | None = None,
+        failover: Failover | None = None,
+        negative: Mapping[type[Exception], TTL] | None = None,
         wait: TTL | None = None,
-        when: Callable[[Any], bool] | None = None,
+        when: Callable[..., bool] | None = None,
         max_bytes: int | str | None = None,
         strict: bool | None = None,
     ) -> None:
-        if retries is not None and (isinstance(retries, bool) or not isinstance(retries, int) or retries < 0):
-            raise ConfigError(f"retries is {retries!r}", hint="give a whole number, 0 or more")
+        for name, count in (("retries", retries), ("refresh_after", refresh_after)):
+            if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
+                raise ConfigError(f"{name} is {count!r}", hint="give a whole number, 0 or more")
         if when is not None and not callable(when):
             raise ConfigError("when is not callable", hint="give a function of the result")
-        for name, flag in (("cache", cache), ("force", force), ("strict", strict)):
+        for name, flag in (("cache", cache), ("force", force), ("sliding", sliding), ("strict", strict)):
             if flag is not None and not isinstance(flag, bool):
                 raise ConfigError(f"{name} is {flag!r}", hint="give True or False")
         self.cache = cache
@@ -113,18 +132,29 @@ class Options:
         self.retries = retries
         self.backoff = seconds(backoff, "backoff")
         self.timeout = seconds(timeout, "timeout")
-        self.ttl = seconds(ttl, "ttl")
+        self.ttl = freshness.lifetime(ttl)
+        self.sliding = sliding
+        self.max_age = seconds(max_age, "max_age")
+        self.stale = freshness.span(stale, "stale", always=True)
+        self.early = freshness.early(early)
+        self.refresh_after = refresh_after
+        self.soft = freshness.span(soft, "soft")
+        self.failover = freshness.failover(failover)
+        self.negative = freshness.negative(negative)
         self.wait = seconds(wait, "wait")
         self.when = when
         self.max_bytes = size(max_bytes, "max_bytes")
         self.strict = strict
 
-    def over(self, below: Options) -> Options:
-        """These options where they say something, else the ones below; tags add up."""
+    def over(self, below: Options, *, anew: bool = False) -> Options:
+        """These options where they say something, else the ones below; tags add up. With ``anew`` a ttl replaces all
+        that is said below of how long an answer is good.
+        """
+        left = freshness.TOGETHER if anew and self.ttl is not None else ()
         merged = Options.__new__(Options)
         for name in self.__slots__:
             mine = getattr(self, name)
-            setattr(merged, name, getattr(below, name) if mine is None else mine)
+            setattr(merged, name, getattr(below, name) if mine is None and name not in left else mine)
         mine = {key for key, _ in self.tags}
         merged.tags = [pair for pair in below.tags if pair[0] not in mine] + self.tags
         return merged

@@ -60,8 +60,8 @@ def explain(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Explan
         commit = None if record is None else models.commit(record)
         lines = _LINES[kind](found, commit)
         kind = "miss" if kind == "outdated" else kind
-        if memo.options.force or memo.options.cache is False:
-            setting = "force=True" if memo.options.force else "cache=False"
+        if memo._options.force or memo._options.cache is False:
+            setting = "force=True" if memo._options.force else "cache=False"
             notes.append(f"{setting}: the function runs whatever is stored")
         notes[:0] = [f"accepted: {one}" for one in accepted(memo)]
     # The first line is about the call, what the functions look like comes last.
@@ -111,7 +111,10 @@ _READ = {"file": "file", "dir": "folder", "env": "environment variable"}
 
 
 def _hit(found: dict[str, Any], commit: models.Commit | None) -> list[str]:
-    return [f"hit: {_origin(found, commit)}"]
+    if found.get("failed"):
+        return [f"hit: the failure is raised again: {_origin(found, commit)}"]
+    due = {"stale": "stale, used while it is refreshed: ", "early": "to be refreshed: "}.get(found.get("verdict", ""), "")
+    return [f"hit: {due}{_origin(found, commit)}"]
 
 
 def _expired(found: dict[str, Any], commit: models.Commit | None) -> list[str]:

@@ -174,7 +174,7 @@ def test_with_a_secret_statements_are_signed(project):
     assert project.ask(ASK.format(1)) == ["4"]
     # Said by somebody without the secret.
     forge = (
-        "import afresh, etl; etl.run._define(); name, new, code, _ = etl.run._own; etl.run.unaccept(); c = afresh.Client();"
+        "import afresh, etl; etl.run._define(); name, new, code, _ = etl.run._found; etl.run.unaccept(); c = afresh.Client();"
         "old = c.log()[0].function_hash; c.engine.accept(name, new, old, code, [])"
     )
     project.ask(forge)

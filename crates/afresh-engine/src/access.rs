@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use afresh_core::{Fingerprint, Key, Op};
+use afresh_core::{CommitId, Fingerprint, Key, Op};
 
 /// Counter of hits over the store's life.
 pub(crate) const HITS: &str = "hits";
@@ -15,11 +15,14 @@ pub(crate) const SAVED_US: &str = "saved-us";
 pub(crate) const FAILED: &str = "failed";
 
 const MANY: usize = 512;
+const MOST_COUNTED: usize = 1 << 16;
 const OLD: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 pub(crate) struct Access {
     state: Mutex<State>,
+    /// Uses of an answer in this process, where a policy asks for that.
+    counted: Mutex<HashMap<Fingerprint, (CommitId, u32)>>,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +46,21 @@ impl Access {
         let saved = took_us.saturating_mul(u64::from(times));
         state.saved_us = state.saved_us.saturating_add(i64::try_from(saved).unwrap_or(i64::MAX));
         state.since.get_or_insert(now);
+    }
+
+    /// Counts a use of the answer by `commit` in this process, and says how many there were before.
+    pub(crate) fn uses(&self, fingerprint: &Fingerprint, commit: &CommitId) -> u32 {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if counted.len() >= MOST_COUNTED {
+            counted.clear();
+        }
+        let (known, uses) = counted.entry(*fingerprint).or_insert((*commit, 0));
+        if known != commit {
+            (*known, *uses) = (*commit, 0);
+        }
+        let before = *uses;
+        *uses = uses.saturating_add(1);
+        before
     }
 
     /// The changes to write now, along with something else: none unless there are many or they are old.

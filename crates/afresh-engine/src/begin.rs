@@ -3,18 +3,20 @@
 //! Invariant: a hit is declared only with its bytes at hand, their digest checked and (with a secret) their
 //! signature verified. Anything damaged or dangling is a miss with a warning.
 
+use std::time::Duration;
+
 use afresh_core::{
     Applied, Batch, Bytes, CommitId, Entry, Fingerprint, Head, Key, Kind, ObjectId, ObjectRef, Op,
-    Result, Version, When,
+    Result, Timestamp, Version, When,
 };
 
 use crate::busy::{Busy, Owner};
 use crate::engine::Engine;
 use crate::flight::{Flight, Joined};
 use crate::hostlock::HostLock;
-use crate::policy::{Policy, Verdict, judge};
+use crate::policy::{Early, Evidence, Policy, Verdict, judge};
 use crate::sign::Claim;
-use crate::ticket::{Ticket, head};
+use crate::ticket::{Ticket, head, random};
 
 /// The counter whose version changes whenever answers are taken back.
 pub(crate) const EPOCH: &str = "epoch";
@@ -31,6 +33,12 @@ pub struct Hit {
     pub object: ObjectRef,
     /// Its bytes, verified.
     pub bytes: Bytes,
+    /// When it was last used before, roughly.
+    pub used: Timestamp,
+    /// How often it was used before in this process, where the policy asks for that.
+    pub uses: u32,
+    /// What the judge says: anything but missing.
+    pub verdict: Verdict,
 }
 
 impl Hit {
@@ -45,6 +53,8 @@ impl Hit {
 pub enum Begun {
     /// The answer.
     Hit(Hit),
+    /// The answer, which is to be renewed: by the caller who gets the ticket, while all others just use it.
+    Stale(Box<Hit>, Option<Ticket>),
     /// Run the function, then end the ticket.
     Run(Ticket),
     /// Somebody else runs it.
@@ -60,6 +70,18 @@ struct Seen {
     withdrawn: bool,
 }
 
+/// Whether a call may be computed here.
+pub(crate) enum Leased {
+    /// Yes; with the lock of the host where there is one to be had.
+    Here(Option<HostLock>),
+    /// Another process computes it.
+    Elsewhere,
+}
+
+/// A use is written down at once where the last that was is longer ago than this part of the ttl: then an answer
+/// that lives by being used is at most that much too short-lived.
+pub const SLACK: u32 = 8;
+
 /// What must still be so when an answer is published.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Basis {
@@ -74,7 +96,8 @@ pub(crate) struct Basis {
 }
 
 impl Engine {
-    /// The answer for `fingerprint`, if there is a fresh one. Never waits, never takes a lease.
+    /// The answer for `fingerprint`, if there is one that may be used; its verdict says whether it is to be
+    /// [refreshed](Self::refresh). Never waits, never takes a lease.
     ///
     /// # Errors
     /// Whatever keeps the store from answering. Damage is not an error but a miss.
@@ -83,7 +106,7 @@ impl Engine {
         Ok(self.see(fingerprint, policy, head).await?.hit)
     }
 
-    /// Which execution's answer is the fresh one. Reads no output and counts no hit.
+    /// Which execution's answer is the one that may be used. Reads no output and counts no hit.
     ///
     /// # Errors
     /// Whatever keeps the store from answering.
@@ -93,9 +116,10 @@ impl Engine {
         policy: &Policy,
     ) -> Result<Option<CommitId>> {
         let entry = self.entry(&Key::head(fingerprint)).await?;
-        let head = entry.as_ref().and_then(|entry| Head::decode(entry.record()?).ok());
+        let Some(entry) = entry else { return Ok(None) };
+        let head = entry.record().and_then(|record| Head::decode(record).ok());
         Ok(head
-            .filter(|head| judge(Some(head), policy, self.now()) == Verdict::Fresh)
+            .filter(|head| self.judge(&Evidence::of(head, entry.used), policy) != Verdict::Missing)
             .map(|head| head.commit))
     }
 
@@ -112,14 +136,15 @@ impl Engine {
     ) -> Result<Option<Hit>> {
         let Some(commit) = self.show(id).await? else { return Ok(None) };
         let Some(head) = head(&commit, *id) else { return Ok(None) };
-        let fresh = judge(Some(&head), policy, self.now()) == Verdict::Fresh;
-        if !fresh || commit.fingerprint != *fingerprint {
+        let (used, policy) = (head.created, Policy { refresh_after: None, ..*policy });
+        let verdict = self.judge(&Evidence::of(&head, used), &policy);
+        if verdict == Verdict::Missing || commit.fingerprint != *fingerprint {
             return Ok(None);
         }
         match self.output(&commit).await {
             Ok(Some(bytes)) => {
                 self.inner.access.hit(fingerprint, head.took_us);
-                Ok(Some(Hit { object: head.object, head, bytes }))
+                Ok(Some(Hit { object: head.object, head, bytes, used, uses: 0, verdict }))
             }
             Err(error) if error.kind() != Kind::Denied => Err(error),
             _ => Ok(None),
@@ -132,7 +157,11 @@ impl Engine {
     /// Whatever keeps the store from answering; the caller should compute without it.
     pub async fn begin(&self, fingerprint: &Fingerprint, policy: &Policy) -> Result<Begun> {
         match self.lookup(fingerprint, policy).await? {
-            Some(hit) => Ok(Begun::Hit(hit)),
+            Some(hit) if hit.verdict == Verdict::Fresh => Ok(Begun::Hit(hit)),
+            Some(hit) => {
+                let ticket = self.refresh(fingerprint, &hit.head.commit).await?;
+                Ok(Begun::Stale(Box::new(hit), ticket))
+            }
             None => self.join(fingerprint, policy).await,
         }
     }
@@ -182,19 +211,27 @@ impl Engine {
         policy: &Policy,
         flight: Flight,
     ) -> Result<Begun> {
-        let Some(locks) = &self.inner.locks else {
-            return self.run(fingerprint, policy, flight, None).await;
-        };
-        match locks.try_lock(fingerprint) {
-            Ok(Some(lock)) => self.run(fingerprint, policy, flight, Some(lock)).await,
-            Ok(None) => Ok(Begun::Busy(Busy {
-                fingerprint: *fingerprint,
-                owner: Owner::Elsewhere { wait: locks.wait(fingerprint), flight },
-            })),
-            Err(error) => {
-                use std::io::ErrorKind::{
-                    NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull,
+        match self.lease(fingerprint) {
+            Leased::Here(lock) => self.run(fingerprint, policy, flight, lock).await,
+            Leased::Elsewhere => {
+                let Some(locks) = &self.inner.locks else {
+                    return self.run(fingerprint, policy, flight, None).await;
                 };
+                let owner = Owner::Elsewhere { wait: locks.wait(fingerprint), flight };
+                Ok(Begun::Busy(Busy { fingerprint: *fingerprint, owner }))
+            }
+        }
+    }
+
+    /// The lock of the host, if nobody has it; without a warning where none can be had for a reason that the
+    /// store itself will tell.
+    pub(crate) fn lease(&self, fingerprint: &Fingerprint) -> Leased {
+        use std::io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull};
+        let Some(locks) = &self.inner.locks else { return Leased::Here(None) };
+        match locks.try_lock(fingerprint) {
+            Ok(Some(lock)) => Leased::Here(Some(lock)),
+            Ok(None) => Leased::Elsewhere,
+            Err(error) => {
                 // Where the folder is gone, full or not to be written, the store says so itself.
                 if !matches!(
                     error.kind(),
@@ -204,7 +241,7 @@ impl Engine {
                         "the lock file cannot be used ({error}); other processes may run the same call at the same time"
                     );
                 }
-                self.run(fingerprint, policy, flight, None).await
+                Leased::Here(None)
             }
         }
     }
@@ -218,9 +255,11 @@ impl Engine {
         lock: Option<HostLock>,
     ) -> Result<Begun> {
         let (hit, basis) = self.look(fingerprint, policy).await?;
+        let ticket = |flight| Ticket::new(self, *fingerprint, basis, Some(flight), lock);
         Ok(match hit {
-            Some(hit) => Begun::Hit(hit),
-            None => Begun::Run(Ticket::new(self, *fingerprint, basis, Some(flight), lock)),
+            Some(hit) if hit.verdict == Verdict::Fresh => Begun::Hit(hit),
+            Some(hit) => Begun::Stale(Box::new(hit), Some(ticket(flight).refreshing())),
+            None => Begun::Run(ticket(flight)),
         })
     }
 
@@ -239,7 +278,7 @@ impl Engine {
     }
 
     /// What is there now, unjudged.
-    async fn basis(&self, fingerprint: &Fingerprint) -> Result<(Option<Entry>, Basis)> {
+    pub(crate) async fn basis(&self, fingerprint: &Fingerprint) -> Result<(Option<Entry>, Basis)> {
         let keys = [Key::head(fingerprint), Key::count(EPOCH), Key::count(SWEEP)];
         let mut found = self.store().get(&keys).await?.into_iter();
         let head = found.next().flatten();
@@ -268,7 +307,12 @@ impl Engine {
             }
         };
         seen.parent = Some(head.commit);
-        if judge(Some(&head), policy, self.now()) != Verdict::Fresh {
+        let mut evidence = Evidence::of(&head, entry.used);
+        if policy.refresh_after.is_some() {
+            evidence.uses = self.inner.access.uses(fingerprint, &head.commit);
+        }
+        let verdict = self.judge(&evidence, policy);
+        if verdict == Verdict::Missing {
             return Ok(seen);
         }
         let claim = Claim {
@@ -289,11 +333,33 @@ impl Engine {
         let at_hand = head.inline.take().map(Bytes::from).or(entry.attached);
         if let Some(bytes) = self.bytes(&head.object.id, at_hand).await? {
             self.inner.access.hit(fingerprint, head.took_us);
-            seen.hit = Some(Hit { object: head.object, head, bytes });
+            self.prolong(fingerprint, &evidence, policy).await;
+            let (object, used) = (head.object, entry.used);
+            let uses = evidence.uses;
+            seen.hit = Some(Hit { object, head, bytes, used, uses, verdict });
         } else {
             seen.withdrawn = self.withdraw(fingerprint, entry.version).await;
         }
         Ok(seen)
+    }
+
+    /// The verdict now. Dice are thrown only where they count.
+    pub(crate) fn judge(&self, answer: &Evidence, policy: &Policy) -> Verdict {
+        let dice = if policy.early == Some(Early::Chance) { dice() } else { 1.0 };
+        judge(Some(answer), policy, self.now(), dice)
+    }
+
+    /// Writes down that an answer was used which lives by that, unless it was written down of late.
+    async fn prolong(&self, fingerprint: &Fingerprint, answer: &Evidence, policy: &Policy) {
+        let Some(ttl) = policy.ttl(answer.ttl).filter(|_| policy.sliding) else { return };
+        if self.now().since(answer.used) < ttl / SLACK {
+            return;
+        }
+        let touch = Op::Touch { key: Key::head(fingerprint), ago: Duration::ZERO };
+        // The answer is there all the same.
+        if let Err(error) = self.apply(Batch { objects: Vec::new(), ops: vec![touch] }).await {
+            tracing::warn!("a use could not be written down: {error}");
+        }
     }
 
     /// Takes back an answer that leads nowhere, so that nobody stumbles over it again. Whether it is gone.
@@ -335,4 +401,9 @@ impl Engine {
         }
         Ok(None)
     }
+}
+
+/// Above 0, up to 1.
+fn dice() -> f64 {
+    ((random() >> 11) as f64 + 1.0) / (1u64 << 53) as f64
 }

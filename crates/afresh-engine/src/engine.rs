@@ -13,6 +13,7 @@ use crate::access::Access;
 use crate::flight::Flights;
 use crate::hostlock::HostLocks;
 use crate::record::Records;
+use crate::refresh::Resting;
 use crate::sign::Secret;
 
 /// Tells the time.
@@ -52,6 +53,7 @@ pub(crate) struct Inner {
     pub(crate) flights: Arc<Flights>,
     pub(crate) locks: Option<HostLocks>,
     pub(crate) access: Access,
+    pub(crate) resting: Resting,
     pub(crate) generation: Option<Generation>,
     pub(crate) records: Records,
 }
@@ -71,6 +73,7 @@ impl Engine {
                 flights: Arc::default(),
                 locks,
                 access: Access::default(),
+                resting: Resting::default(),
                 generation,
                 records: Records::default(),
             }),

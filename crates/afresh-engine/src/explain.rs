@@ -15,7 +15,7 @@ use afresh_core::{
 use crate::diff::{ArgumentChange, Difference, arguments};
 use crate::engine::Engine;
 use crate::log::commits;
-use crate::policy::{Policy, Verdict, judge};
+use crate::policy::{Evidence, Policy, RAISED, Verdict};
 use crate::sign::Claim;
 use crate::ticket::group;
 
@@ -68,6 +68,8 @@ pub struct Answer {
     pub head: Head,
     /// The execution that made it; `None` where its record is gone or damaged.
     pub commit: Option<Commit>,
+    /// What the judge says of it.
+    pub verdict: Verdict,
 }
 
 /// A commit to compare with, and how the call in question differs from it.
@@ -224,14 +226,19 @@ impl Engine {
     ) -> Result<Explanation> {
         let now = self.now();
         let commit = self.show_readable(&head.commit).await?;
-        let fresh = judge(Some(&head), policy, now) == Verdict::Fresh;
-        let trouble = if fresh { self.trouble(fingerprint, entry, &head).await? } else { None };
-        let ttl = policy.ttl.or_else(|| head.ttl_ms.map(Duration::from_millis));
+        // Nobody is to renew anything for having asked.
+        let asked = Policy { refresh_after: None, ..*policy };
+        let verdict = self.judge(&Evidence::of(&head, entry.used), &asked);
+        let usable = verdict != Verdict::Missing;
+        let trouble = if usable { self.trouble(fingerprint, entry, &head).await? } else { None };
+        let own = head.ttl_ms.map(Duration::from_millis);
+        let ttl = if head.codec.starts_with(RAISED) { own } else { policy.ttl(own) };
+        let ttl = [ttl, policy.max_age, policy.soft].into_iter().flatten().min();
         head.inline = None;
         let age = now.since(head.created);
-        let answer = Box::new(Answer { head, commit });
+        let answer = Box::new(Answer { head, commit, verdict });
         Ok(match trouble {
-            _ if !fresh => {
+            _ if !usable => {
                 Explanation::Expired { answer, by: age.saturating_sub(ttl.unwrap_or_default()) }
             }
             Some(reason) => Explanation::Unusable { answer, reason: reason.to_owned() },

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use afresh_core::{Commit, CommitId, Fingerprint, FunctionId, Head, Result, Scan, Space};
 
 use crate::engine::Engine;
-use crate::policy::{Policy, Verdict, judge};
+use crate::policy::{Evidence, Policy, Verdict};
 
 /// What is remembered of one function.
 #[derive(Clone, Debug)]
@@ -35,13 +35,13 @@ impl Engine {
     /// # Errors
     /// Whatever the store says.
     pub async fn remembered(&self) -> Result<Vec<Remembered>> {
-        let now = self.now();
         let mut heads: HashMap<Fingerprint, Head> = HashMap::new();
         self.each(Scan::new(Space::Head), |key, entry| {
             let fingerprint = Fingerprint::from_slice(key.bytes());
             let head = entry.record().and_then(|record| Head::decode(record).ok());
             if let Some((fingerprint, head)) = fingerprint.zip(head)
-                && judge(Some(&head), &Policy::default(), now) == Verdict::Fresh
+                && self.judge(&Evidence::of(&head, entry.used), &Policy::default())
+                    == Verdict::Fresh
             {
                 heads.insert(fingerprint, Head { inline: None, ..head });
             }

@@ -17,6 +17,7 @@ use crate::begin::{Basis, EPOCH, SWEEP};
 use crate::engine::Engine;
 use crate::flight::Flight;
 use crate::hostlock::HostLock;
+use crate::policy::RAISED;
 use crate::record::{Execution, Output};
 use crate::sign::Claim;
 
@@ -30,8 +31,19 @@ pub struct Ticket {
     clock: Instant,
     publish: bool,
     outlines: Vec<(u32, Bytes)>,
+    /// There is an answer that is used meanwhile.
+    refresh: bool,
     flight: Option<Flight>,
     lock: Option<HostLock>,
+}
+
+/// A failure as callers get it again instead of running the function.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// The codec of these bytes; the head has it with [`RAISED`] in front.
+    pub codec: String,
+    /// What was raised; few bytes, they go into the head.
+    pub bytes: Vec<u8>,
 }
 
 /// What was recorded.
@@ -61,6 +73,7 @@ impl Ticket {
             basis,
             publish: true,
             outlines: Vec::new(),
+            refresh: false,
             flight,
             lock,
         }
@@ -86,6 +99,12 @@ impl Ticket {
         self
     }
 
+    /// There is an answer to be replaced: after a failure it is a while until the next attempt.
+    pub(crate) fn refreshing(mut self) -> Self {
+        self.refresh = true;
+        self
+    }
+
     /// Records that the function returned.
     ///
     /// # Errors
@@ -93,7 +112,9 @@ impl Ticket {
     pub async fn finish(self, execution: Execution, output: Output) -> Result<Finished> {
         match output {
             Output::Unkept { reason } => {
-                self.record(execution, Outcome::Completed(Kept::No { reason }), Vec::new()).await
+                self.rest(&execution);
+                let outcome = Outcome::Completed(Kept::No { reason });
+                self.record(execution, outcome, Vec::new(), None).await
             }
             Output::Bytes { codec, blob, value } => {
                 let object = ObjectRef { id: blob.id(), len: blob.len() as u64 };
@@ -107,17 +128,31 @@ impl Ticket {
                 let inline = (object.len as usize <= INLINE_MAX).then(|| blob.to_bytes().to_vec());
                 let objects = if inline.is_none() { vec![(object.id, blob)] } else { Vec::new() };
                 let kept = Kept::Object { object, codec, signature, value, inline };
-                self.record(execution, Outcome::Completed(kept), objects).await
+                self.record(execution, Outcome::Completed(kept), objects, None).await
             }
         }
     }
 
-    /// Records that the function raised. Failures are never replayed.
+    /// Records that the function raised. With `replay` later calls get the failure as their answer.
     ///
     /// # Errors
     /// Whatever kept the store from recording it.
-    pub async fn fail(self, execution: Execution, failure: Failure) -> Result<Finished> {
-        self.record(execution, Outcome::Failed(failure), Vec::new()).await
+    pub async fn fail(
+        self,
+        execution: Execution,
+        failure: Failure,
+        replay: Option<Replay>,
+    ) -> Result<Finished> {
+        self.rest(&execution);
+        self.record(execution, Outcome::Failed(failure), Vec::new(), replay).await
+    }
+
+    /// Of a refresh that leaves the old answer where it is: the next one waits for a while.
+    fn rest(&self, execution: &Execution) {
+        if self.refresh {
+            let took = execution.took.unwrap_or_else(|| self.clock.elapsed());
+            self.engine.inner.resting.rest(&self.fingerprint, took);
+        }
     }
 
     async fn record(
@@ -125,6 +160,7 @@ impl Ticket {
         execution: Execution,
         outcome: Outcome,
         mut objects: Vec<(ObjectId, Blob)>,
+        replay: Option<Replay>,
     ) -> Result<Finished> {
         let outlines = outlines(std::mem::take(&mut self.outlines), &mut objects);
         let inner = &self.engine.inner;
@@ -144,7 +180,7 @@ impl Ticket {
             ttl_ms: execution.ttl.map(|ttl| u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX)),
             tags: execution.tags,
             who: inner.who.clone(),
-            nonce: nonce(),
+            nonce: random(),
             outlines,
         };
         let (id, bytes) = commit.encode()?;
@@ -162,13 +198,42 @@ impl Ticket {
             ops.push(Op::Add { key: Key::count(FAILED), by: 1, ttl: None });
         }
         ops.extend(inner.access.due());
-        let head = if self.publish { head(&commit, id) } else { None };
+        let head = match replay {
+            _ if !self.publish => None,
+            Some(replay) => Some(self.replayed(&commit, id, replay)),
+            None => head(&commit, id),
+        };
         let published = self.publish(objects, ops, head.as_ref(), function).await?;
         // Waiters look at the store as soon as these are gone; the answer must be there by then.
         drop(self.lock.take());
         drop(self.flight.take());
         let object = commit.output().map(|(object, _)| *object);
         Ok(Finished { commit: id, object, published })
+    }
+
+    /// The head that makes a failure the answer.
+    fn replayed(&self, commit: &Commit, id: CommitId, replay: Replay) -> Head {
+        let (codec, bytes) = (format!("{RAISED}{}", replay.codec), replay.bytes);
+        let object = ObjectRef { id: ObjectId::of(&bytes), len: bytes.len() as u64 };
+        let claim = Claim {
+            fingerprint: &self.fingerprint,
+            codec: &codec,
+            output: &object.id,
+            value: None,
+        };
+        let signature = self.engine.inner.secret.as_ref().map(|secret| secret.sign(&claim));
+        Head {
+            commit: id,
+            started: commit.started,
+            created: commit.created(),
+            took_us: commit.took_us,
+            ttl_ms: commit.ttl_ms,
+            codec,
+            signature,
+            value: None,
+            object,
+            inline: Some(bytes),
+        }
     }
 
     /// One batch where nothing came between; otherwise what is right for what came.
@@ -285,6 +350,6 @@ fn micros(span: Duration) -> u64 {
 }
 
 /// Random enough that two executions of one process differ; the process is in the commit too.
-fn nonce() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

@@ -100,7 +100,7 @@ fn keep(files: &[(&str, &str)], rows: &[Row], sources: &[(&str, &str)]) -> Kept 
     let function = Arc::new(Function::new("main.f", id, record.to_string()));
     let engine = Engine::new(Arc::new(MemoryStore::new()), Options::default());
     let fingerprint = Argument::fingerprint(&function.id, "main.f", &[]);
-    let begun = block_on(engine.begin(&fingerprint, &Policy { ttl: None, except: None })).unwrap();
+    let begun = block_on(engine.begin(&fingerprint, &Policy::default())).unwrap();
     let Begun::Run(ticket) = begun else { panic!("nothing is kept yet") };
     let execution = Execution {
         function,

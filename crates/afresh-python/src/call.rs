@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use afresh::{
     Argument, Asked, Begun, Bytes, CommitId, Execution, Explanation, Fingerprint, Function, Policy,
+    RAISED, Verdict,
 };
 use pollster::block_on;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use crate::counters::Counters;
 use crate::digest::outline;
 use crate::engine::Engine;
 use crate::errors::OrRaise;
@@ -77,7 +79,8 @@ impl Call {
             arguments: self.arguments.clone(),
             inputs: self.arguments.iter().filter_map(|argument| argument.source).collect(),
             tags: Vec::new(),
-            ttl: self.policy.ttl,
+            // What lives by being used has no end that could be written down.
+            ttl: self.policy.ttl.filter(|_| !self.policy.sliding),
             took: None,
         }
     }
@@ -108,6 +111,14 @@ impl Call {
         let engine = self.engine.get().get(py)?;
         let hit = py.detach(|| block_on(engine.lookup(&self.value, &self.policy))).or_raise(py)?;
         Ok(hit.map(Hit::new))
+    }
+
+    /// The answer that will do where the function failed, if there is one. Not a failure.
+    fn in_need(&self, py: Python<'_>) -> PyResult<Option<Hit>> {
+        let engine = self.engine.get().get(py)?;
+        let policy = self.policy.in_need();
+        let hit = py.detach(|| block_on(engine.lookup(&self.value, &policy))).or_raise(py)?;
+        Ok(hit.filter(|hit| !hit.head.codec.starts_with(RAISED)).map(Hit::new))
     }
 
     /// The hash of the commit whose answer is the fresh one. Reads no result.
@@ -186,6 +197,11 @@ impl Call {
         loop {
             let busy = match begun {
                 Begun::Hit(hit) => return Ok(Some(Py::new(py, Hit::new(hit))?.into_any())),
+                Begun::Stale(hit, ticket) => {
+                    let ticket = ticket.map(|ticket| Ticket::new(slf.clone().unbind(), ticket));
+                    let ticket = ticket.map(|ticket| Py::new(py, ticket)).transpose()?;
+                    return Ok(Some(Py::new(py, Hit { hit: *hit, ticket })?.into_any()));
+                }
                 Begun::Run(ticket) => {
                     return Ok(Some(Py::new(py, Self::ticket(slf, ticket)?)?.into_any()));
                 }
@@ -225,11 +241,28 @@ impl Call {
 #[pyclass(frozen)]
 pub(crate) struct Hit {
     hit: afresh::Hit,
+    /// The right to make a new one.
+    #[pyo3(get)]
+    ticket: Option<Py<Ticket>>,
 }
 
 impl Hit {
     pub(crate) fn new(hit: afresh::Hit) -> Self {
-        Self { hit }
+        Self { hit, ticket: None }
+    }
+
+    pub(crate) fn count(&self, counters: &Counters) {
+        counters.hit(self.hit.verdict, self.hit.head.took_us);
+    }
+}
+
+/// A verdict's name.
+pub(crate) fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Fresh => "fresh",
+        Verdict::Stale => "stale",
+        Verdict::Early => "early",
+        Verdict::Missing => "missing",
     }
 }
 
@@ -238,7 +271,20 @@ impl Hit {
     /// The codec's name.
     #[getter]
     fn codec(&self) -> &str {
-        &self.hit.head.codec
+        let codec = self.hit.head.codec.as_str();
+        codec.strip_prefix(RAISED).unwrap_or(codec)
+    }
+
+    /// Whether it is a failure that is replayed.
+    #[getter]
+    fn failed(&self) -> bool {
+        self.hit.head.codec.starts_with(RAISED)
+    }
+
+    /// What the judge says: `fresh`, `stale` or `early`.
+    #[getter]
+    fn verdict(&self) -> &'static str {
+        verdict(self.hit.verdict)
     }
 
     /// The commit's hash.

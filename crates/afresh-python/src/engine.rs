@@ -163,6 +163,12 @@ impl Engine {
         })
     }
 
+    /// Whether the store answers at once, without a network or code of the user's.
+    #[getter]
+    fn near(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.object.is_none() && self.get(py)?.store().info().capabilities.near)
+    }
+
     /// Commits, newest first.
     #[pyo3(signature = (function=None, status=None, tags=Vec::new(), limit=None, since=None))]
     fn log<'py>(

@@ -1,9 +1,10 @@
 //! An explanation as a plain dictionary; `afresh.why` puts it into words.
 
-use afresh::{Answer, Explanation, Timestamp};
+use afresh::{Answer, Explanation, RAISED, Timestamp};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::call::verdict;
 use crate::commit;
 
 /// What the engine says of a call that was asked about at this moment.
@@ -47,6 +48,8 @@ fn answer(dict: &Bound<'_, PyDict>, answer: &Answer) -> PyResult<()> {
     dict.set_item("commit", head.commit.to_string())?;
     dict.set_item("created", head.created.as_millis())?;
     dict.set_item("took_us", head.took_us)?;
+    dict.set_item("verdict", verdict(answer.verdict))?;
+    dict.set_item("failed", head.codec.starts_with(RAISED))?;
     if let Some(record) = &answer.commit {
         dict.set_item("record", commit::dict(dict.py(), &head.commit, record)?)?;
     }

@@ -7,9 +7,10 @@
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use afresh::{Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, fp1};
+use afresh::{
+    Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, Verdict, fp1,
+};
 use pollster::block_on;
 use pyo3::exceptions::{PyException, PyValueError};
 use pyo3::ffi;
@@ -21,13 +22,18 @@ use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType};
 use crate::attached::Attached;
 use crate::awaitable::Awaitable;
 use crate::binder::Binder;
-use crate::call::Call;
+use crate::call::{Call, Hit};
+use crate::counters::Counters;
 use crate::digest::{Digester, Undigestable, outline};
 use crate::engine::Engine;
+use crate::errors::OrRaise;
 use crate::exact;
 use crate::frame;
+use crate::modes;
 use crate::preview::preview;
-use crate::tier::{self, Kept, Key, Query};
+use crate::terms::Terms;
+use crate::ticket::Ticket;
+use crate::tier::{self, Answer, Kept, Key, Query, Used};
 use crate::validity::{Absent, Attribute, Mutable, Size, Validity, Watch};
 use crate::warnings;
 
@@ -46,6 +52,10 @@ struct Definition {
     binder: Binder,
     validity: Validity,
     policy: Policy,
+    /// Whether the policy asks nothing of an answer.
+    plain: bool,
+    /// How often the defaults had been changed when this was made.
+    configured: u64,
     /// Whether results are pickles that may be loaded here.
     pickle: bool,
     mapped: bool,
@@ -62,6 +72,7 @@ pub(crate) struct Memo {
     definition: Attached<Option<Arc<Definition>>>,
     /// Whether the function is a coroutine function.
     asynchronous: bool,
+    counters: Arc<Counters>,
 }
 
 /// What became of a call that was looked for.
@@ -70,7 +81,7 @@ enum Found<'py> {
     /// The arguments do not fit the signature: let the function say so.
     Misfit,
     /// The call, unless it has no identity, and what went wrong, if anything did.
-    Missed(Option<Call>, Option<String>),
+    Missed(Option<Box<Call>>, Option<String>),
 }
 
 /// What became of preparing a call.
@@ -93,6 +104,7 @@ struct Ready<'py> {
 static REFERENCE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static EMIT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static OFF: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 fn imported<'py>(
     py: Python<'py>,
@@ -146,6 +158,7 @@ impl Memo {
     fn definition(slf: &Bound<'_, Self>) -> PyResult<Arc<Definition>> {
         let py = slf.py();
         if let Some(definition) = slf.get().current(py)
+            && definition.configured == modes::configured()
             && definition.validity.stands(py)?
         {
             return Ok(definition);
@@ -206,32 +219,103 @@ impl Memo {
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Found<'py>> {
+        if modes::watched() {
+            return Self::watched(slf, args, kwargs);
+        }
         let definition = Self::definition(slf);
         if let Ok(definition) = &definition
-            && let Ok(Some(value)) = Self::known(definition, args, kwargs)
+            && let Ok(Some((value, answer))) = Self::known(definition, args, kwargs)
         {
+            Self::used(slf, definition, &answer, args, kwargs)?;
             return Ok(Found::Value(value));
         }
-        Self::search(slf.py(), definition, args, kwargs)
+        Self::search(slf, definition, args, kwargs)
+    }
+
+    /// Where Python is to see each call: nothing is answered here.
+    #[inline(never)]
+    fn watched<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Found<'py>> {
+        let py = slf.py();
+        if imported(py, &OFF, "afresh.settings", "off")?.call0()?.is_truthy()? {
+            return Ok(Found::Missed(None, None));
+        }
+        Ok(match Self::prepare(py, Self::definition(slf), args, kwargs)? {
+            Prepared::Misfit => Found::Misfit,
+            Prepared::Nameless(why) => Found::Missed(None, Some(why)),
+            Prepared::Ready(ready) => Found::Missed(Some(Box::new(ready.call(py, false)?)), None),
+        })
+    }
+
+    /// Counts the use of an answer, and has it renewed if that is due and nobody is at it.
+    #[inline]
+    fn used<'py>(
+        slf: &Bound<'py, Self>,
+        definition: &Arc<Definition>,
+        answer: &Used,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<()> {
+        slf.get().counters.hit(answer.verdict, answer.took_us);
+        if answer.verdict == Verdict::Fresh {
+            return Ok(());
+        }
+        match Self::renew(slf, definition, answer, args, kwargs) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let why = contain(slf.py(), error)?;
+                warnings::push(format!("{} is not renewed: {why}", definition.name));
+                Ok(())
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn renew<'py>(
+        slf: &Bound<'py, Self>,
+        definition: &Arc<Definition>,
+        answer: &Used,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let engine = definition.engine.get().get(py)?;
+        let found = py.detach(|| block_on(engine.refresh(&answer.fingerprint, &answer.commit)));
+        let Some(ticket) = found.or_raise(py)? else { return Ok(()) };
+        let prepared = Self::prepare(py, Ok(Arc::clone(definition)), args, kwargs)?;
+        let Prepared::Ready(ready) = prepared else { return Ok(()) };
+        let call = Py::new(py, ready.call(py, false)?)?;
+        let ticket = Py::new(py, Ticket::new(call, ticket))?;
+        let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
+        slf.call_method1(intern!(py, "_renew"), (args, kwargs, ticket)).map(drop)
     }
 
     #[inline(never)]
     fn search<'py>(
-        py: Python<'py>,
+        slf: &Bound<'py, Self>,
         definition: PyResult<Arc<Definition>>,
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Found<'py>> {
+        let py = slf.py();
         Ok(match Self::prepare(py, definition, args, kwargs)? {
             Prepared::Misfit => Found::Misfit,
             Prepared::Nameless(why) => Found::Missed(None, Some(why)),
             Prepared::Ready(ready) => match Self::hit(py, &ready, args, kwargs) {
-                Ok(Some(value)) => Found::Value(value),
-                Ok(None) => Found::Missed(Some(ready.call(py, ready.definition.pickle)?), None),
+                Ok(Some((value, answer))) => {
+                    Self::used(slf, &ready.definition, &answer, args, kwargs)?;
+                    Found::Value(value)
+                }
+                Ok(None) => {
+                    Found::Missed(Some(Box::new(ready.call(py, ready.definition.pickle)?)), None)
+                }
                 Err(error) => {
                     let why =
                         format!("the stored result cannot be loaded: {}", contain(py, error)?);
-                    Found::Missed(Some(ready.call(py, false)?), Some(why))
+                    Found::Missed(Some(Box::new(ready.call(py, false)?)), Some(why))
                 }
             },
         })
@@ -249,6 +333,7 @@ impl Memo {
             Found::Misfit => Err(slf.get().function.bind(py).call(args, kwargs)?),
             Found::Missed(call, problem) => {
                 let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
+                let call = call.map(|call| Py::new(py, *call)).transpose()?;
                 Err(slf.call_method1(intern!(py, "_miss"), (args, kwargs, call, problem))?)
             }
         };
@@ -260,12 +345,12 @@ impl Memo {
         slf: &Bound<'py, Self>,
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
-        call: Option<Call>,
+        call: Option<Box<Call>>,
         problem: Option<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
-        let call = call.map(|call| Py::new(py, call)).transpose()?;
+        let call = call.map(|call| Py::new(py, *call)).transpose()?;
         let found = slf.get().miss.bind(py).call1((slf, args, kwargs, call, problem))?;
         if let Some(value) = found.getattr_opt(intern!(py, "value"))? {
             return Ok(value);
@@ -283,8 +368,8 @@ impl Memo {
                 if let Some(traceback) = error.traceback(py) {
                     raised.setattr(intern!(py, "__traceback__"), traceback)?;
                 }
-                found.call_method1(intern!(py, "failed"), (raised,))?;
-                Err(error)
+                let rescued = found.call_method1(intern!(py, "failed"), (raised,))?;
+                if rescued.is_none() { Err(error) } else { rescued.getattr(intern!(py, "value")) }
             }
         }
     }
@@ -295,7 +380,7 @@ impl Memo {
         definition: &Definition,
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+    ) -> PyResult<Option<(Bound<'py, PyAny>, Used)>> {
         let py = args.py();
         let mut room = [ptr::null_mut(); exact::MOST];
         let Some(arguments) = definition.exact(args, kwargs, &mut room) else { return Ok(None) };
@@ -308,7 +393,7 @@ impl Memo {
         ready: &Ready<'py>,
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+    ) -> PyResult<Option<(Bound<'py, PyAny>, Used)>> {
         let definition = &ready.definition;
         if !definition.pickle {
             return Ok(None);
@@ -317,9 +402,9 @@ impl Memo {
         let mut room = [ptr::null_mut(); exact::MOST];
         let arguments = definition.exact(args, kwargs, &mut room);
         if arguments.is_none()
-            && let Some(value) = definition.kept(py, &Query::Digest(fingerprint))?
+            && let Some(found) = definition.kept(py, &Query::Digest(fingerprint))?
         {
-            return Ok(Some(value));
+            return Ok(Some(found));
         }
         // An error of the store is met again, and told, on the way that computes.
         let Ok(engine) = definition.engine.get().get(py) else { return Ok(None) };
@@ -347,12 +432,15 @@ impl Memo {
                 Some(arguments) => Key::Exact(arguments.keep(py)?),
                 None => Key::Digest(*fingerprint),
             };
-            let len = hit.bytes.len() as u64;
             definition.engine.get().tier.with(py, |tier| {
-                tier.keep(&engine, key, (*fingerprint, stamp), &hit.head, kept, len);
+                tier.keep(&engine, key, (*fingerprint, stamp), &hit, kept);
             });
         }
-        Ok(Some(value))
+        let (verdict, took_us) = (hit.verdict, hit.head.took_us);
+        Ok(Some((
+            value,
+            Used { verdict, fingerprint: *fingerprint, commit: hit.commit(), took_us },
+        )))
     }
 }
 
@@ -389,13 +477,19 @@ impl Definition {
 
     /// The value that the tier has.
     #[inline]
-    fn kept<'py>(&self, py: Python<'py>, query: &Query<'_>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn kept<'py>(
+        &self,
+        py: Python<'py>,
+        query: &Query<'_>,
+    ) -> PyResult<Option<(Bound<'py, PyAny>, Used)>> {
         let tier = &self.engine.get().tier;
-        match tier.with(py, |tier| tier.get(py, query, &self.policy)).flatten() {
-            Some(Kept::Shared(value)) => Ok(Some(value.into_bound(py))),
-            Some(Kept::Bytes(bytes)) => load(py, &bytes, false).map(Some),
-            None => Ok(None),
-        }
+        let found = tier.with(py, |tier| tier.get(py, query, &self.policy, self.plain)).flatten();
+        let Some(Answer { kept, used }) = found else { return Ok(None) };
+        let value = match kept {
+            Kept::Shared(value) => value.into_bound(py),
+            Kept::Bytes(bytes) => load(py, &bytes, false)?,
+        };
+        Ok(Some((value, used)))
     }
 }
 
@@ -499,13 +593,34 @@ impl Ready<'_> {
 #[pymethods]
 impl Memo {
     #[new]
-    #[pyo3(signature = (function, miss, asynchronous=false))]
-    fn new(function: Py<PyAny>, miss: Py<PyAny>, asynchronous: bool) -> Self {
-        Self { function, miss, definition: Attached::new(None), asynchronous }
+    #[pyo3(signature = (function, miss, asynchronous=false, like=None))]
+    fn new(
+        function: Py<PyAny>,
+        miss: Py<PyAny>,
+        asynchronous: bool,
+        like: Option<&Bound<'_, Self>>,
+    ) -> Self {
+        let counters = like.map(|like| Arc::clone(&like.get().counters)).unwrap_or_default();
+        Self { function, miss, definition: Attached::new(None), asynchronous, counters }
+    }
+
+    /// Counts something.
+    fn _count(&self, name: &str) -> PyResult<()> {
+        self.counters.count(name)
+    }
+
+    /// Counts a hit.
+    fn _hit(&self, hit: &Bound<'_, Hit>) {
+        hit.get().count(&self.counters);
+    }
+
+    /// What was counted.
+    fn _counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.counters.dict(py)
     }
 
     /// Sets identity and configuration; called by `_define` in Python.
-    #[pyo3(signature = (engine, name, key, digest, record, parameters, watch, absent, attributes, sizes, mutable, *, ttl, pickle, mapped))]
+    #[pyo3(signature = (engine, name, key, digest, record, parameters, watch, absent, attributes, sizes, mutable, *, terms, pickle, mapped))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn _set(
         &self,
@@ -520,12 +635,13 @@ impl Memo {
         attributes: Vec<Attribute>,
         sizes: Vec<Size>,
         mutable: Vec<Mutable>,
-        ttl: Option<f64>,
+        terms: Terms,
         pickle: bool,
         mapped: bool,
     ) -> PyResult<()> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let py = parameters.py();
+        let policy = terms.policy();
         let definition = Definition {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             engine,
@@ -536,10 +652,9 @@ impl Memo {
             function: PyOnceLock::new(),
             binder: Binder::new(parameters)?,
             validity: Validity::new(py, watch, absent, attributes, sizes, mutable)?,
-            policy: Policy {
-                ttl: ttl.and_then(|ttl| Duration::try_from_secs_f64(ttl).ok()),
-                ..Policy::default()
-            },
+            policy,
+            plain: policy.is_plain(),
+            configured: modes::configured(),
             pickle,
             mapped,
         };

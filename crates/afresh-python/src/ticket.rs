@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use afresh::{Argument, CommitId, Execution, Failure, Finished, Output, fp1};
+use afresh::{Argument, CommitId, Execution, Failure, Finished, Output, Replay, fp1};
 use pollster::block_on;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -16,6 +16,7 @@ use crate::call::Call;
 use crate::engine::{Tags, tags};
 use crate::errors::OrRaise;
 use crate::frame;
+use crate::terms::span;
 
 /// The longest text of a failure that is kept, in bytes.
 const MOST: usize = 32 << 10;
@@ -110,7 +111,7 @@ fn clip(mut text: String) -> String {
 #[pymethods]
 impl Ticket {
     /// The function returned this value, as bytes of a codec with out-of-band buffers.
-    #[pyo3(signature = (codec, data, buffers, *, took, tags, inputs, recorded=Vec::new(), value_digest=None, publish=true))]
+    #[pyo3(signature = (codec, data, buffers, *, took, tags, inputs, recorded=Vec::new(), value_digest=None, publish=true, ttl=None))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn finish(
         &self,
@@ -124,8 +125,10 @@ impl Ticket {
         recorded: Recorded,
         value_digest: Option<[u8; 32]>,
         publish: bool,
+        ttl: Option<f64>,
     ) -> PyResult<Report> {
-        let execution = self.execution(py, took, tags, &inputs, recorded)?;
+        let mut execution = self.execution(py, took, tags, &inputs, recorded)?;
+        execution.ttl = ttl.map(span).or(execution.ttl);
         let blob = frame::pack(data, buffers)?;
         let ticket = self.take()?;
         let output = Output::Bytes { codec, blob, value: value_digest.map(fp1::Digest) };
@@ -155,8 +158,8 @@ impl Ticket {
         py.detach(|| block_on(ticket.finish(execution, output))).map(report).or_raise(py)
     }
 
-    /// The function raised.
-    #[pyo3(signature = (kind, message, traceback, *, took, tags, inputs, recorded=Vec::new()))]
+    /// The function raised. `replay` is what callers get for so many seconds instead of a run: codec, bytes, seconds.
+    #[pyo3(signature = (kind, message, traceback, *, took, tags, inputs, recorded=Vec::new(), replay=None))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn fail(
         &self,
@@ -168,11 +171,22 @@ impl Ticket {
         tags: Tags,
         inputs: Vec<String>,
         recorded: Recorded,
+        replay: Option<(String, Vec<u8>, f64)>,
     ) -> PyResult<Report> {
-        let execution = self.execution(py, took, tags, &inputs, recorded)?;
+        let mut execution = self.execution(py, took, tags, &inputs, recorded)?;
+        let replay = replay.map(|(codec, bytes, ttl)| {
+            execution.ttl = Some(span(ttl));
+            Replay { codec, bytes }
+        });
         let ticket = self.take()?;
         let failure = Failure { kind, message: clip(message), traceback: clip(traceback) };
-        py.detach(|| block_on(ticket.fail(execution, failure))).map(report).or_raise(py)
+        py.detach(|| block_on(ticket.fail(execution, failure, replay))).map(report).or_raise(py)
+    }
+
+    /// The look-up key of the call that it is for, in hexadecimal.
+    #[getter]
+    fn fingerprint(&self) -> String {
+        self.call.get().value.to_string()
     }
 
     /// Whether it can be ended here: it has not been, and this is the process it was given to.

@@ -4,7 +4,7 @@
 //! here when the store has given it, so what is computed and never asked for again takes no room.
 //!
 //! Invariant: an answer is handed out only while its stamp holds, that is as long as nobody, in any process on this
-//! host, has replaced or taken back an answer in its slot; and only while it is fresh. Everyone gets a value of their
+//! host, has replaced or taken back an answer in its slot; and only while the judge lets it be used. Everyone gets a value of their
 //! own: an immutable one is shared, any other is made anew of its bytes. How often answers were used is
 //! counted here and told to the engine when something else is to be written.
 
@@ -12,7 +12,10 @@ use std::cell::Cell;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::time::Duration;
 
-use afresh::{Bytes, Engine, Fingerprint, Generation, Head, Policy, Stamp, Timestamp, is_stale};
+use afresh::{
+    Bytes, CommitId, Early, Engine, Evidence, Fingerprint, Generation, Hit, Policy, SLACK, Stamp,
+    Timestamp, Verdict, judge,
+};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyComplex, PyFloat, PyInt, PyString, PyTuple};
 use quick_cache::unsync::Cache;
@@ -50,17 +53,35 @@ struct Entry {
     kept: Kept,
     stamp: Stamp,
     fingerprint: Fingerprint,
-    created: Timestamp,
-    ttl_ms: Option<u64>,
+    evidence: Evidence,
     took_us: u64,
     /// Bytes that it takes.
     weight: u64,
     /// Uses that the engine has not been told of.
     uses: Cell<u32>,
+    /// Uses in all.
+    count: Cell<u32>,
+}
+
+/// An answer that may be used.
+pub(crate) struct Answer {
+    pub(crate) kept: Kept,
+    pub(crate) used: Used,
+}
+
+/// What there is to know when an answer was used.
+pub(crate) struct Used {
+    /// Fresh, or to be renewed.
+    pub(crate) verdict: Verdict,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) commit: CommitId,
+    pub(crate) took_us: u64,
 }
 
 /// See the module.
 pub(crate) struct Tier {
+    /// State of the dice.
+    seed: u64,
     cache: Cache<Key, Entry, Weight, BuildHasherDefault<Ready>, Evicted>,
     capacity: u64,
     generation: Option<Generation>,
@@ -76,23 +97,37 @@ impl Tier {
         self.generation = None;
     }
 
-    /// The answer, if it is here, still right and fresh.
+    /// The answer, if it is here, still right, and not too old.
     #[inline]
-    pub(crate) fn get(&self, py: Python<'_>, query: &Query<'_>, policy: &Policy) -> Option<Kept> {
+    pub(crate) fn get(
+        &mut self,
+        py: Python<'_>,
+        query: &Query<'_>,
+        policy: &Policy,
+        plain: bool,
+    ) -> Option<Answer> {
         let entry = self.cache.get(query)?;
         if !self.generation.as_ref()?.holds(entry.stamp) {
             return None;
         }
-        if (policy.ttl.is_some() || entry.ttl_ms.is_some())
-            && is_stale(entry.created, entry.ttl_ms, policy, now(policy, entry))
-        {
+        let verdict = if plain && entry.evidence.ttl.is_none() {
+            Verdict::Fresh
+        } else {
+            let evidence = Evidence { uses: entry.count.get(), ..entry.evidence };
+            verdict(&evidence, policy, &mut self.seed)
+        };
+        if verdict == Verdict::Missing {
             return None;
         }
         entry.uses.set(entry.uses.get().saturating_add(1));
-        Some(match &entry.kept {
+        entry.count.set(entry.count.get().saturating_add(1));
+        let kept = match &entry.kept {
             Kept::Shared(value) => Kept::Shared(value.clone_ref(py)),
             Kept::Bytes(bytes) => Kept::Bytes(bytes.clone()),
-        })
+        };
+        let Entry { fingerprint, took_us, .. } = *entry;
+        let used = Used { verdict, fingerprint, commit: entry.evidence.commit, took_us };
+        Some(Answer { kept, used })
     }
 
     /// To be taken before the store is asked for an answer that may be kept here; `None` where none may.
@@ -112,10 +147,10 @@ impl Tier {
         engine: &Engine,
         key: Key,
         (fingerprint, stamp): (Fingerprint, Stamp),
-        head: &Head,
+        hit: &Hit,
         kept: Kept,
-        len: u64,
     ) {
+        let len = hit.bytes.len() as u64;
         if len > self.capacity / SHARE {
             return;
         }
@@ -123,11 +158,11 @@ impl Tier {
             kept,
             stamp,
             fingerprint,
-            created: head.created,
-            ttl_ms: head.ttl_ms,
-            took_us: head.took_us,
+            evidence: Evidence::of(&hit.head, hit.used),
+            took_us: hit.head.took_us,
             weight: OVERHEAD + len,
             uses: Cell::new(0),
+            count: Cell::new(hit.uses.saturating_add(1)),
         };
         let mut evicted = Vec::new();
         self.cache.insert_with_lifecycle(key, entry, &mut evicted);
@@ -151,6 +186,7 @@ impl Default for Tier {
             cache: Cache::with(1, 1, Weight, BuildHasherDefault::default(), Evicted),
             capacity: 0,
             generation: None,
+            seed: u64::from(std::process::id()) | 1 << 40,
         }
     }
 }
@@ -162,12 +198,33 @@ fn tell(engine: &Engine, entry: &Entry) {
     }
 }
 
+/// What the judge says; missing, too, where a use is to be written down, for which the engine is asked.
+fn verdict(evidence: &Evidence, policy: &Policy, seed: &mut u64) -> Verdict {
+    let ttl = policy.ttl(evidence.ttl);
+    let least = [ttl, policy.max_age, policy.soft].into_iter().flatten().min();
+    let now = now(least);
+    let unwritten =
+        policy.sliding && ttl.is_some_and(|ttl| now.since(evidence.used) >= ttl / SLACK);
+    if unwritten {
+        return Verdict::Missing;
+    }
+    let dice = if policy.early == Some(Early::Chance) { dice(seed) } else { 1.0 };
+    judge(Some(evidence), policy, now, dice)
+}
+
+/// Above 0, up to 1: an xorshift generator, for which of many callers renews an answer.
+fn dice(seed: &mut u64) -> f64 {
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 7;
+    *seed ^= *seed << 17;
+    ((*seed >> 11) as f64 + 1.0) / (1u64 << 53) as f64
+}
+
 /// The time, as exactly as a lifetime asks for: the coarse clock is some milliseconds late and costs a fifth.
-fn now(policy: &Policy, entry: &Entry) -> Timestamp {
-    let ttl = policy.ttl.or(entry.ttl_ms.map(Duration::from_millis));
-    let clock = match ttl {
+fn now(least: Option<Duration>) -> Timestamp {
+    let clock = match least {
         #[cfg(target_os = "linux")]
-        Some(ttl) if ttl >= Duration::from_secs(1) => nix::time::ClockId::CLOCK_REALTIME_COARSE,
+        Some(span) if span >= Duration::from_secs(1) => nix::time::ClockId::CLOCK_REALTIME_COARSE,
         _ => nix::time::ClockId::CLOCK_REALTIME,
     };
     let since = clock.now().map(Duration::from).unwrap_or_default();

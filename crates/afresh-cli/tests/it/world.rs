@@ -433,7 +433,7 @@ fn perform_as(
         };
         let finished = match call.outcome {
             Ok(output) => ticket.finish(execution, output).await.unwrap(),
-            Err(failure) => ticket.fail(execution, failure).await.unwrap(),
+            Err(failure) => ticket.fail(execution, failure, None).await.unwrap(),
         };
         finished.commit
     })

@@ -14,7 +14,7 @@ fn filled() -> afresh_engine::Engine {
         compute(&engine, "f", n, &format!("{n}").repeat(1 + 20_000 * n as usize));
     }
     let failure = Failure { kind: "E".into(), message: "m".into(), traceback: "t".into() };
-    block_on(ticket(&engine, "f", 9).fail(execution("f", 9), failure)).unwrap();
+    block_on(ticket(&engine, "f", 9).fail(execution("f", 9), failure, None)).unwrap();
     engine
 }
 

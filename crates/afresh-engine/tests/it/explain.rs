@@ -49,7 +49,7 @@ fn fail(engine: &Engine, asked: &Asked) -> Finished {
     let (ticket, execution) = run(engine, asked, None);
     let failure =
         Failure { kind: "ValueError".into(), message: "no".into(), traceback: String::new() };
-    block_on(ticket.fail(execution, failure)).unwrap()
+    block_on(ticket.fail(execution, failure, None)).unwrap()
 }
 
 fn explain(engine: &Engine, asked: &Asked) -> Explanation {
@@ -92,7 +92,7 @@ fn an_answer_is_told_with_where_it_came_from_and_when_it_ends() {
             panic!("not expired")
         };
         assert_eq!((answer.head.commit, by), (id, Duration::from_secs(4)));
-        let policy = Policy { ttl: Some(Duration::from_secs(100)), except: None };
+        let policy = Policy { ttl: Some(Duration::from_secs(100)), ..ALWAYS };
         let found = block_on(engine.explain(&call, &policy)).unwrap();
         assert!(matches!(found, Explanation::Hit(_)));
         // Nobody has had an answer by asking.

@@ -13,6 +13,7 @@ mod calls;
 mod explain;
 mod fencing;
 mod flight;
+mod freshness;
 mod gc;
 mod generation;
 mod history;

@@ -54,7 +54,7 @@ fn an_earlier_execution_may_answer_as_long_as_it_is_fresh_and_sound() {
         assert_eq!((hit.commit(), &hit.bytes[..]), (old, &b"1"[..]));
         assert_eq!(block_on(engine.stats()).unwrap().hits, 1);
         assert!(block_on(engine.earlier(&other, &ALWAYS, &old)).unwrap().is_none());
-        let brief = Policy { ttl: Some(Duration::ZERO), except: None };
+        let brief = Policy { ttl: Some(Duration::ZERO), ..ALWAYS };
         assert!(block_on(engine.earlier(&key, &brief, &old)).unwrap().is_none());
         assert!(
             block_on(engine.earlier(&key, &ALWAYS, &CommitId::new([7; 32]))).unwrap().is_none()

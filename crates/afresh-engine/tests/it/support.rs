@@ -10,7 +10,16 @@ use afresh_store_sqlite::{SqliteOptions, SqliteStore};
 use pollster::block_on;
 use tempfile::TempDir;
 
-pub const ALWAYS: Policy = Policy { ttl: None, except: None };
+pub const ALWAYS: Policy = Policy {
+    ttl: None,
+    sliding: false,
+    max_age: None,
+    stale: None,
+    early: None,
+    refresh_after: None,
+    soft: None,
+    except: None,
+};
 
 /// A clock that stands still until it is moved.
 #[derive(Clone, Default)]
@@ -25,7 +34,7 @@ impl Hands {
         self.0.fetch_add(millis, Ordering::SeqCst);
     }
 
-    fn clock(&self) -> afresh_engine::Clock {
+    pub fn clock(&self) -> afresh_engine::Clock {
         let hands = self.clone();
         Arc::new(move || Timestamp::from_millis(hands.0.load(Ordering::SeqCst)))
     }
