@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from afresh._afresh import register_digest
     from afresh._typed import memo
+    from afresh.cache import Cache, SyncCache
     from afresh.client import Client
     from afresh.codecs import JsonCodec, PickleCodec, SafePickleCodec
     from afresh.models import Commit, Stats
@@ -44,6 +45,7 @@ __version__ = _afresh.__version__
 
 __all__ = [
     "AfreshError",
+    "Cache",
     "CacheWarning",
     "Client",
     "CodecError",
@@ -61,6 +63,7 @@ __all__ = [
     "Serializer",
     "Stats",
     "Store",
+    "SyncCache",
     "TaskError",
     "TaskRef",
     "TooLargeError",
@@ -72,6 +75,7 @@ __all__ = [
 
 # Loaded when first asked for, so that a script that only decorates a function starts quickly.
 _LATER = {
+    "Cache": "cache",
     "Client": "client",
     "Commit": "models",
     "Executor": "protocols",
@@ -82,6 +86,7 @@ _LATER = {
     "Serializer": "protocols",
     "Stats": "models",
     "Store": "protocols",
+    "SyncCache": "cache",
     "register_digest": "_afresh",
 }
 

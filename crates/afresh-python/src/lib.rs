@@ -17,6 +17,7 @@ mod errors;
 mod exact;
 mod explain;
 mod frame;
+mod kv;
 mod large;
 mod memo;
 mod preview;
@@ -46,6 +47,7 @@ fn _afresh(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(warnings::drain_warnings, module)?)?;
     module.add_function(wrap_pyfunction!(frame::unframe, module)?)?;
     module.add_function(wrap_pyfunction!(cli::main, module)?)?;
+    kv::register(module)?;
     units::register(module)?;
     digest::register(module)?;
     source::register(module)
