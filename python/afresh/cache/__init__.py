@@ -2,6 +2,7 @@
 
 from afresh.cache.cache import Cache
 from afresh.cache.commands import NOT_EXIST, UNLIMITED, SyncCache
+from afresh.cache.conditions import NOT_NONE, only_exceptions, with_exceptions
 from afresh.cache.errors import (
     CircuitBreakerOpen,
     LockedError,
@@ -9,11 +10,14 @@ from afresh.cache.errors import (
     RateLimitError,
     WrongKeyError,
 )
+from afresh.cache.filters import register as register_filter
+from afresh.cache.keys import key_context
 from afresh.cache.routes import escape
 from afresh.cache.ttl import KEEP
 
 __all__ = [
     "KEEP",
+    "NOT_NONE",
     "NOT_EXIST",
     "UNLIMITED",
     "Cache",
@@ -24,4 +28,8 @@ __all__ = [
     "SyncCache",
     "WrongKeyError",
     "escape",
+    "key_context",
+    "only_exceptions",
+    "register_filter",
+    "with_exceptions",
 ]

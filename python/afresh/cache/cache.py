@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from afresh import _afresh
 from afresh.cache.commands import _BATCH, SyncCache
+from afresh.cache.decorators import Decorators
 from afresh.cache.locks import Lock
 from afresh.cache.steps import adrive
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _Ready = _afresh.Ready
 
 
-class Cache:
+class Cache(Decorators):
     """Values under names, with lifetimes, tags and locks, in memory or in any store of afresh.
 
     Commands are awaited; ``cache.sync`` has the same for threads, over the same entries.
@@ -49,7 +50,7 @@ class Cache:
         self.sync.setup(
             url, prefix=prefix, codec=codec, secret=secret, entries=entries, size=size, enable=enable
         )
-        self._do = _Ready if all(route.near for route in self.sync._routes.all) else _apart
+        self._do = _Ready if self.sync._near() else _apart
 
     def is_setup(self) -> bool:
         """Whether any store was set up."""
@@ -200,6 +201,9 @@ class Cache:
 
     def is_enable(self, *commands: str, prefix: str = "") -> bool:
         return self.sync.is_enable(*commands, prefix=prefix)
+
+    def _core(self) -> SyncCache:
+        return self.sync
 
     async def _turns(self, pages: Iterator[Any]) -> AsyncIterator[Any]:
         """One page after the other, and the loop's turn between them."""

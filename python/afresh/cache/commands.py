@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from afresh import warn
 from afresh.cache import routes, ttl
+from afresh.cache.decorators import Decorators
 from afresh.cache.flights import Flight, Flights
 from afresh.cache.locks import Lock, Waiters
 from afresh.cache.steps import Ask, Call, Wait, drive
@@ -29,7 +30,7 @@ UNLIMITED, NOT_EXIST = -1.0, -2.0
 _BATCH = 100
 
 
-class SyncCache:
+class SyncCache(Decorators):
     """Values under names, with lifetimes, tags and locks, in memory or in any store of afresh.
 
     >>> cache = SyncCache()
@@ -296,6 +297,12 @@ class SyncCache:
             return default
         finally:
             warn.emit()
+
+    def _core(self) -> SyncCache:
+        return self
+
+    def _near(self) -> bool:
+        return all(route.near for route in self._routes.all)
 
     def _degrade(self, error: AfreshError) -> None:
         warn.store("the cache cannot be used and does without", error)

@@ -60,7 +60,7 @@ class Flights:
                     flight = Flight(key)
                     self._flights.setdefault((kind, key), flight)
                     self._keys.setdefault(key, set()).add(flight)
-            assert flight is not None
+            assert flight is not None  # whoever does not lead has found one
             if leads:
                 return (yield from self._lead(kind, flight, compute))
             yield Wait(flight.landed, None)
@@ -88,11 +88,21 @@ class Flights:
             with self._lock:
                 if self._flights.get((kind, flight.key)) is flight:
                     del self._flights[kind, flight.key]
-                others = self._keys.get(flight.key, set())
-                others.discard(flight)
-                if not others:
-                    self._keys.pop(flight.key, None)
+            self.leave(flight)
             flight.landed.fire()
+
+    def board(self, flight: Flight) -> None:
+        """Has a computation that nobody else joins told of deletions of its key."""
+        with self._lock:
+            self._keys.setdefault(flight.key, set()).add(flight)
+
+    def leave(self, flight: Flight) -> None:
+        """Ends that."""
+        with self._lock:
+            others = self._keys.get(flight.key, set())
+            others.discard(flight)
+            if not others:
+                self._keys.pop(flight.key, None)
 
     def revoke(self, matches: Callable[[str], bool] | None = None, key: str | None = None) -> None:
         """What is being computed for these keys is not to be stored, and nobody joins it any more."""

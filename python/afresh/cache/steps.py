@@ -7,12 +7,14 @@ what the steps are for.
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any, TypeAlias
 
-    Steps: TypeAlias = Generator["Call | Ask | Wait", Any, Any]
+    Steps: TypeAlias = Generator["Call | Ask | Wait | Spawn", Any, Any]
 
 
 class Call:
@@ -20,8 +22,10 @@ class Call:
 
     __slots__ = ("args", "call", "kwargs")
 
-    def __init__(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        self.call, self.args, self.kwargs = call, args, kwargs
+    def __init__(
+        self, call: Callable[..., Any], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> None:
+        self.call, self.args, self.kwargs = call, args, kwargs or {}
 
 
 class Ask:
@@ -40,6 +44,15 @@ class Wait:
 
     def __init__(self, signal: Signal | None, timeout: float | None) -> None:
         self.signal, self.timeout = signal, timeout
+
+
+class Spawn:
+    """Other steps, for which nobody waits. They see to their own failures."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
 
 
 class Signal:
@@ -129,6 +142,9 @@ def drive(steps: Steps) -> Any:
                     value = effect.signal.wait(effect.timeout)
             elif effect.__class__ is Ask:
                 value = effect.call(*effect.args)
+            elif effect.__class__ is Spawn:
+                _spawn(effect.steps)
+                value = None
             else:
                 value = effect.call(*effect.args, **effect.kwargs)
             send = steps.send
@@ -159,6 +175,12 @@ async def adrive(steps: Steps) -> Any:
                     value = effect.call(*effect.args)
                 else:
                     value = await asyncio.to_thread(effect.call, *effect.args)
+            elif effect.__class__ is Spawn:
+                value = None
+                task = asyncio.create_task(adrive(effect.steps))
+                # A loop keeps no hold of its tasks.
+                _running.add(task)
+                task.add_done_callback(_running.discard)
             else:
                 value = effect.call(*effect.args, **effect.kwargs)
                 if hasattr(value, "__await__"):
@@ -166,3 +188,28 @@ async def adrive(steps: Steps) -> Any:
             send = steps.send
         except BaseException as error:  # noqa: BLE001 - the steps decide
             send, value = steps.throw, error
+
+
+# Work in the background: tasks that somebody must hold, and the threads for what is not a coroutine.
+_running: set[Any] = set()
+_threads: list[Any] = []
+_AT_ONCE = 4
+
+
+def _spawn(steps: Steps) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+    from contextvars import copy_context
+
+    if not _threads:
+        _threads.append(ThreadPoolExecutor(_AT_ONCE, "afresh-refresh"))
+    _threads[0].submit(copy_context().run, drive, steps)
+
+
+def _after_fork_in_child() -> None:
+    # Threads do not survive a fork.
+    _threads.clear()
+    _running.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

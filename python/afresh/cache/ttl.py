@@ -51,10 +51,11 @@ def check(ttl: Ttl) -> None:
 
 
 def of_call(ttl: Ttl, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> float | None:
-    """The lifetime of a result; a callable gets the arguments, and ``result`` if it has such a parameter."""
+    """The lifetime of a result; a callable gets the arguments, and ``result`` if it has such a parameter and the
+    function has none."""
     if not callable(ttl):
         return seconds(ttl)
-    if _wants_result(ttl):
+    if "result" not in kwargs and _wants_result(ttl):
         return seconds(ttl(*args, result=result, **kwargs))
     return seconds(ttl(*args, **kwargs))
 

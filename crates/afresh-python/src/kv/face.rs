@@ -29,6 +29,9 @@ pub(crate) struct Kv {
     codec: Codec,
 }
 
+/// A value, its version, and the seconds that it has left.
+type Read<'py> = (Bound<'py, PyAny>, u64, Option<f64>);
+
 /// How long something is to last.
 enum Ttl {
     For(Option<Duration>),
@@ -184,14 +187,12 @@ impl Kv {
         Ok(values)
     }
 
-    /// The value and its version; the version is 0 where there is none.
-    fn read<'py>(&self, py: Python<'py>, key: &str) -> PyResult<(Option<Bound<'py, PyAny>>, u64)> {
-        let Some(found) = self.live(py, key)? else { return Ok((None, 0)) };
-        let version = found.version;
-        Ok(match self.codec.value(py, found.datum)? {
-            Some(value) => (Some(value), version),
-            None => (None, 0),
-        })
+    /// The value, its version, and the seconds that it has left; `None` where there is none.
+    fn read<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Read<'py>>> {
+        let Some(found) = self.live(py, key)? else { return Ok(None) };
+        let (version, left) = (found.version, found.left.map(|left| left.as_secs_f64()));
+        let value = self.codec.value(py, found.datum)?;
+        Ok(value.map(|value| (value, version, left)))
     }
 
     /// Sets a value; whether it is there now. `marks` are tags with their epochs as they were when the value began to
