@@ -199,7 +199,7 @@ class SyncCache(Decorators):
         """Whether there was one."""
         if self._switches.off("delete", key):
             return False
-        self._flights.revoke(key=key)
+        self._revoke(key)
         return bool(self._routes.of(key).kv.delete(key))
 
     def delete_many(self, *keys: str) -> int:
@@ -224,7 +224,7 @@ class SyncCache(Decorators):
         """Removes all entries of this cache, and nothing else that is in its stores."""
         if self._switches.off("clear"):
             return
-        self._flights.revoke(matches=lambda key: True)
+        self._revoke_match("*")
         for route in self._routes.all:
             if not route.prefix:
                 route.kv.clear()
@@ -315,7 +315,6 @@ class SyncCache(Decorators):
         expire: Span,
         exist: bool | None,
         tags: Sequence[str],
-        marks: Any = None,
     ) -> bool:
         if self._switches.off(command, key):
             return False
@@ -323,9 +322,7 @@ class SyncCache(Decorators):
         span = None if keep else ttl.seconds(expire)
         kv = self._routes.of(key).kv
         try:
-            return bool(
-                kv.set(key, value, span, keep=keep, exist=exist, tags=list(tags) or None, marks=marks)
-            )
+            return bool(kv.set(key, value, span, keep=keep, exist=exist, tags=list(tags) or None))
         except (ConfigError, CodecError):
             raise
         except AfreshError as error:
@@ -356,12 +353,12 @@ class SyncCache(Decorators):
         """Deletes, page by page."""
         if self._switches.off("delete_match"):
             return
-        self._flights.revoke(matches=routes.matcher(pattern))
+        self._revoke_match(pattern)
         for page in self._pages(pattern, 1000, False):
             yield sum(bool(self._routes.of(key).kv.delete(key)) for key in page)
 
     def _get_or_set(self, face: str, key: str, default: Any, expire: Span, tags: Sequence[str]) -> Steps:
-        span = expire if expire == ttl.KEEP else ttl.seconds(expire)
+        span = ttl.seconds(expire)
         route = self._routes.of(key)
         make = Call(default) if callable(default) or hasattr(default, "__await__") else None
         if hasattr(default, "__await__"):
@@ -377,9 +374,9 @@ class SyncCache(Decorators):
             found = yield from look()
             if found is not None:
                 return found[0]
-            marks = (yield Ask(route.near, self._marks, route, tags)) if tags else None
+            marks = yield Ask(route.near, self._begin, route, flight, tags)
             value = default if make is None else (yield make)
-            yield Ask(route.near, self._publish, flight, key, value, span, marks)
+            yield Ask(route.near, self._publish, flight, key, value, span, marks, 0)
             return value
 
         found = yield from look()
@@ -387,27 +384,60 @@ class SyncCache(Decorators):
             return found[0]
         return (yield from self._flights.fly(f"get_or_set {face}", key, compute, look))
 
-    def _marks(self, route: routes.Route, tags: Sequence[str]) -> Any:
+    def _begin(self, route: routes.Route, flight: Flight, tags: Sequence[str]) -> Any:
+        """To be done before a value is computed: its tags with their epochs. Also remembers by what a deletion in
+        another process will be known."""
+        fences = [] if route.never_fails else _fences(flight.key)
+        if not tags and not fences:
+            return None
         try:
-            return route.kv.marks(list(tags))
+            marks = route.kv.marks([*tags, *fences])
         except AfreshError as error:
             self._degrade(error)
+            # What cannot be taken back is not to be stored.
+            flight.revoked = True
             return None
+        flight.fences = marks[len(tags) :]
+        return marks[: len(tags)]
 
-    def _publish(self, flight: Flight, key: str, value: Any, span: Any, marks: Any) -> bool:
-        """Stores what was computed, unless its key was deleted meanwhile. A value that cannot be stored is still the
-        caller's."""
-        if flight.revoked:
-            return False
+    def _publish(self, flight: Flight, key: str, value: Any, span: float | None, marks: Any, version: int) -> None:
+        """Stores what was computed, unless its key was deleted or set meanwhile. A value that cannot be stored is still
+        the caller's.
+
+        Whoever deletes counts first and deletes then. So a deletion is either seen here, before or after storing,
+        or comes after it and takes away what was stored.
+        """
+        kv = self._routes.of(key).kv
+        if self._switches.off("set", key):
+            return
         try:
-            stored = self._set("set", key, value, span, None, (), marks)
+            if self._is_revoked(kv, flight):
+                return
+            kv.set(key, value, span, marks=marks, version=version)
+            if self._is_revoked(kv, flight):
+                kv.delete(key)
         except CodecError as error:
             warn.once(f"{error}; it is returned and will be computed again")
-            return False
-        if flight.revoked:
-            self._routes.of(key).kv.delete(key)
-            return False
-        return stored
+        except AfreshError as error:
+            self._degrade(error)
+
+    def _is_revoked(self, kv: Any, flight: Flight) -> bool:
+        fences = flight.fences
+        return flight.revoked or bool(fences and kv.marks([name for name, _ in fences]) != fences)
+
+    def _revoke(self, key: str) -> None:
+        """What is being computed for a key, here or elsewhere, is not to be stored."""
+        self._flights.revoke(key=key)
+        route = self._routes.of(key)
+        if not route.never_fails:
+            route.kv.bump(_fences(key)[0])
+
+    def _revoke_match(self, pattern: str) -> None:
+        """The same for all keys that match."""
+        self._flights.revoke(matches=routes.matcher(pattern))
+        for route in self._routes.matching(pattern):
+            if not route.never_fails:
+                route.kv.bump(_EVERY)
 
     def _is_locked(self, key: str, wait: float | None, step: float) -> Steps:
         import time
@@ -428,6 +458,17 @@ class _Absent:
 
 
 _ABSENT: Any = _Absent()
+
+
+# Epochs, as of tags that nobody can name, that count deletions: of the keys that share a slot, and of patterns.
+_SLOTS = 1024
+_EVERY = "\0*"
+
+
+def _fences(key: str) -> list[str]:
+    import zlib
+
+    return [f"\0{zlib.crc32(key.encode()) % _SLOTS}", _EVERY]
 
 
 def _lock_span(expire: Span) -> float:

@@ -173,6 +173,43 @@ def test_what_is_taken_back_while_it_is_computed_is_not_stored(cache, how):
     assert asyncio.run(main()) == ([1], [1], "absent")
 
 
+def test_what_is_set_while_it_is_computed_stays(cache):
+    async def main():
+        computing = asyncio.create_task(cache.get_or_set("k", Made(0.1).later, 60))
+        await asyncio.sleep(0.03)
+        await cache.set("k", "newer")
+        return await computing, await cache.get("k")
+
+    assert asyncio.run(main()) == ([1], "newer")
+
+
+@pytest.mark.parametrize("how", ["delete", "delete_match", "delete_tags", "clear"])
+@pytest.mark.parametrize("decorated", [False, True])
+def test_what_another_process_takes_back_while_it_is_computed_is_not_stored(store, how, decorated):
+    # Two caches know no more of each other than two processes do.
+    one, other = afresh.SyncCache(), afresh.SyncCache()
+    one.setup(store)
+    other.setup(store)
+    call = {
+        "delete": lambda: other.delete("k"),
+        "delete_match": lambda: other.delete_match("k*"),
+        "delete_tags": lambda: other.delete_tags("t"),
+        "clear": other.clear,
+    }[how]
+
+    def compute():
+        call()
+        return "old"
+
+    if decorated:
+        assert one.cache(ttl=60, key="k", tags=["t"])(compute)() == "old"
+    else:
+        assert one.get_or_set("k", compute, 60, tags=["t"]) == "old"
+    assert one.get("k", "absent") == "absent"
+    assert one.get_or_set("k", lambda: "new", 60) == "new"
+    assert other.get("k") == "new"
+
+
 def test_t19_incr_loses_nothing_between_threads(cache):
     in_threads(8, lambda: [cache.sync.incr("n") for _ in range(200)])
     in_threads(8, lambda: [cache.sync.incr("tagged", tags=["t"]) for _ in range(50)])

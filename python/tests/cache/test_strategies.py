@@ -510,11 +510,11 @@ def test_early_refreshes_once_between_processes(store, apart, runs):
         cache = afresh.SyncCache()
         cache.setup(sys.argv[1])
 
-        @cache.early(ttl=60, early_ttl=2, key="k")
+        @cache.early(ttl=60, early_ttl=3, key="k")
         def f():
             with open(sys.argv[2], "a") as file:
                 file.write("x")
-            time.sleep(0.2)
+            time.sleep(1)
             return 1
 
         f()
@@ -525,13 +525,13 @@ def test_early_refreshes_once_between_processes(store, apart, runs):
             began = time.monotonic()
             f()
             slowest = max(slowest, time.monotonic() - began)
-        print(slowest < 0.15)
+        print(slowest < 0.8)
         """,
     )
     children = [apart.start(str(script), store, runs.path, stdin=-1) for _ in range(4)]
     assert [child.stdout.readline() for child in children] == ["ready\n"] * 4
     assert runs.count >= 1
-    time.sleep(2.3)
+    time.sleep(3.3)
     before = runs.count
     for child in children:
         child.stdin.write("go\n")

@@ -89,40 +89,45 @@ class Asked:
         """The function itself."""
         return Call(self.call, self.args, self.kwargs)
 
-    def marks(self, keep: Keep) -> Steps:
+    def begin(self, keep: Keep, flight: Flight) -> Steps:
         """The tags of the call with their epochs as they are now, before anything is computed."""
-        if not keep.tags:
+        if not keep.tags and self.route.never_fails:
             return None
-        return (yield self.ask(self.cache._marks, self.route, [tag(self.arguments) for tag in keep.tags]))
+        return (yield self.ask(self.cache._begin, self.route, flight, [tag(self.arguments) for tag in keep.tags]))
 
-    def compute(self, keep: Keep, flight: Flight, form: Callable[[Any, float | None], Any] | None = None) -> Steps:
-        """Runs the function and keeps what is to be kept; ``form`` makes what is stored of a result and its lifetime."""
+    def compute(
+        self,
+        keep: Keep,
+        flight: Flight,
+        found: Entry | None,
+        form: Callable[[Any, float | None], Any] | None = None,
+    ) -> Steps:
+        """Runs the function and keeps what is to be kept, if ``found`` is still what is there; ``form`` makes what is
+        stored of a result and its lifetime."""
         import time
 
-        marks = yield from self.marks(keep)
+        marks = yield from self.begin(keep, flight)
+        version = 0 if found is None else found[1]
         began = time.monotonic()
         try:
             result = yield self.run()
         except Exception as error:
             if conditions.judged(keep.condition, error, self):
-                yield self.ask(self._store, keep, flight, marks, Raised(error), form)
+                yield self.ask(self._store, keep, flight, marks, version, Raised(error), form)
             raise
         if keep.slower_than is None or time.monotonic() - began > keep.slower_than:
             if conditions.judged(keep.condition, result, self):
-                yield self.ask(self._store, keep, flight, marks, result, form)
+                yield self.ask(self._store, keep, flight, marks, version, result, form)
         return result
 
-    def _store(self, keep: Keep, flight: Flight, marks: Any, result: Any, form: Any) -> None:
+    def _store(self, keep: Keep, flight: Flight, marks: Any, version: int, result: Any, form: Any) -> None:
         try:
             span = ttl.of_call(keep.ttl, self.args, self.kwargs, result)
         except Exception as error:  # noqa: BLE001 - the user's own code
             warn.once(f"a lifetime could not be computed ({error!r}); the result is returned and not kept")
             return
         value = result if form is None else form(result, span)
-        try:
-            self.cache._publish(flight, self.key, value, span, marks)
-        except AfreshError as error:
-            self.cache._degrade(error)
+        self.cache._publish(flight, self.key, value, span, marks, version)
 
 
 def given(value: Any) -> Any:

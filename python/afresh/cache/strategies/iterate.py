@@ -38,7 +38,7 @@ class Recording:
             return entry[0]
         # From here on a deletion of the key is heard of.
         asked.cache._flights.board(self._flight)
-        self._marks = yield from asked.marks(self._keep)
+        self._marks = yield from asked.begin(self._keep, self._flight)
         return None
 
     def piece(self, piece: Any) -> None:
@@ -49,7 +49,7 @@ class Recording:
     def end(self) -> Steps:
         if self._kept:
             yield self._asked.ask(
-                self._asked._store, self._keep, self._flight, self._marks, self._pieces, None
+                self._asked._store, self._keep, self._flight, self._marks, 0, self._pieces, None
             )
 
     def close(self) -> None:

@@ -104,13 +104,13 @@ class Simple:
             yield from block.leave()
 
     def compute(self, asked: Asked, flight: Flight, found: Entry | None) -> Steps:
-        return asked.compute(self.keep, flight, self.form)
+        return asked.compute(self.keep, flight, found, self.form)
 
-    def refresh(self, asked: Asked) -> Steps:
+    def refresh(self, asked: Asked, found: Entry) -> Steps:
         """Computes anew, for nobody in particular; a failure is told and leaves what is there. Whether it went well."""
 
         def compute(flight: Flight) -> Steps:
-            return asked.compute(self.keep, flight, self.form)
+            return asked.compute(self.keep, flight, found, self.form)
 
         def again() -> Steps:
             return (None,)
@@ -167,7 +167,7 @@ class Early(Due):
 
     def _try(self, asked: Asked, entry: Entry) -> Steps:
         try:
-            fine = yield from self.refresh(asked)
+            fine = yield from self.refresh(asked, entry)
         except GeneratorExit:
             raise
         except BaseException:
@@ -207,7 +207,7 @@ class Soft(Due):
 
     def compute(self, asked: Asked, flight: Flight, found: Entry | None) -> Steps:
         try:
-            return (yield from asked.compute(self.keep, flight, self.form))
+            return (yield from asked.compute(self.keep, flight, found, self.form))
         except self.exceptions:
             if found is None:
                 raise
@@ -241,7 +241,7 @@ class Hits(Simple):
         if self.update_after and count == self.update_after:
             if not self.background:
                 return False
-            yield Spawn(self.refresh(asked))
+            yield Spawn(self.refresh(asked, entry))
         return True
 
     def _count(self, asked: Asked, entry: Entry) -> int:
@@ -265,7 +265,8 @@ class Failover(Simple):
 
     def steps(self, asked: Asked) -> Steps:
         def compute(flight: Flight) -> Steps:
-            return asked.compute(self.keep, flight)
+            found = yield from asked.find()
+            return (yield from asked.compute(self.keep, flight, found))
 
         def again() -> Steps:
             entry = yield from asked.find()
