@@ -19,7 +19,9 @@ __all__ = [
     "Ticket",
     "Undigestable",
     "Validity",
+    "admit",
     "combine",
+    "count_outcome",
     "digest_value",
     "drain_warnings",
     "main",
@@ -39,7 +41,11 @@ _Report: TypeAlias = tuple[str, str | None, int, bool]
 # Codec, data, out-of-band buffers.
 _Output: TypeAlias = tuple[str, bytes | Blob, list[bytearray | Blob]]
 
+def admit(earlier: Sequence[int], now: int, period: float, limit: int) -> list[int] | None: ...
 def combine(kind: str, parts: Sequence[bytes]) -> bytes: ...
+def count_outcome(
+    tallies: Sequence[tuple[int, int, int]], now: int, failed: bool, percent: int, period: float, least: int
+) -> tuple[list[tuple[int, int, int]], bool]: ...
 def digest_value(value: object) -> tuple[bytes, tuple[str, ...]]: ...
 def drain_warnings() -> list[str]: ...
 def main(args: Sequence[str], show: Callable[[str, bytes], str]) -> int: ...

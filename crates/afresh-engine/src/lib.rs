@@ -17,6 +17,7 @@ mod engine;
 mod explain;
 mod flight;
 mod gc;
+pub mod guard;
 mod hostlock;
 mod log;
 mod policy;

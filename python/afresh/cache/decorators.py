@@ -206,6 +206,41 @@ class Decorators:
 
         return self._decorate(lambda keys: RateLimit(limit, period, ttl, action), key, prefix)
 
+    def slice_rate_limit(
+        self,
+        limit: int,
+        period: Span,
+        *,
+        action: Callable[..., Any] | None = None,
+        key: str | None = None,
+        prefix: str = "srl",
+    ) -> Callable[[F], F]:
+        """``limit`` calls of a key in any stretch of time as long as ``period``; as ``rate_limit`` otherwise."""
+        from afresh.cache.strategies.guards import SlidingLimit
+
+        return self._decorate(lambda keys: SlidingLimit(limit, period, action), key, prefix)
+
+    def circuit_breaker(
+        self,
+        errors_rate: int,
+        period: Span,
+        ttl: Span,
+        *,
+        half_open_ttl: Span = None,
+        exceptions: type[Exception] | tuple[type[Exception], ...] = Exception,
+        min_calls: int = 1,
+        key: str | None = None,
+        prefix: str = "circuit_breaker",
+    ) -> Callable[[F], F]:
+        """``CircuitBreakerOpen`` for ``ttl`` once ``errors_rate`` of a hundred calls of the last ``period`` have failed;
+        then, for ``half_open_ttl``, one call at a time until one succeeds. Without a key all calls are counted together."""
+        from afresh.cache.strategies.guards import Breaker
+
+        def build(keys: Keys) -> Breaker:
+            return Breaker(errors_rate, period, ttl, half_open_ttl, exceptions, min_calls)
+
+        return self._decorate(build, key, prefix, per_call=False)
+
     def invalidate(
         self, key: str, *, args_map: Mapping[str, str] | None = None, defaults: Mapping[str, Any] | None = None
     ) -> Callable[[F], F]:
@@ -278,7 +313,12 @@ class Decorators:
         return decorate
 
     def _decorate(
-        self, build: Callable[[Keys], Strategy], key: str | None, prefix: str, needs_key: bool = True
+        self,
+        build: Callable[[Keys], Strategy],
+        key: str | None,
+        prefix: str,
+        needs_key: bool = True,
+        per_call: bool = True,
     ) -> Callable[[F], F]:
         def decorate(function: F) -> F:
             import functools
@@ -286,7 +326,7 @@ class Decorators:
 
             if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
                 raise ConfigError("this decorator is not for generators", hint="`iterator` is")
-            keys = Keys(function, key, prefix)
+            keys = Keys(function, key, prefix, per_call)
             strategy, asked = build(keys), self._asker(function, keys, needs_key)
 
             if _is_async(inspect.unwrap(function)):

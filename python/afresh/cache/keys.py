@@ -109,7 +109,11 @@ class Template:
 class Keys:
     """From calls of a function to keys."""
 
-    def __init__(self, function: Callable[..., Any], template: str | None, prefix: str = "") -> None:
+    def __init__(
+        self, function: Callable[..., Any], template: str | None, prefix: str = "", per_call: bool = True
+    ) -> None:
+        """Without a template the arguments are part of the key, if ``per_call``."""
+        self._per_call = per_call
         self.arguments = Arguments(function)
         self._prefix = f"{prefix}:" if prefix else ""
         self._template = Template(template, self.arguments) if template is not None else None
@@ -123,7 +127,8 @@ class Keys:
             return self._prefix + self._template(arguments)
         if self._which is None:
             self._which = "" if self._made is None else _identity(self._made)
-        return f"{self._prefix}{self.name}:{self._which}{encode.digest(tuple(arguments.items()))}"
+        which = encode.digest(tuple(arguments.items())) if self._per_call else "all"
+        return f"{self._prefix}{self.name}:{self._which}{which}"
 
 
 def _identity(function: Any) -> str:

@@ -11,7 +11,7 @@ import time
 import pytest
 
 import afresh
-from afresh.cache import NOT_NONE, LockedError, RateLimitError, only_exceptions, with_exceptions
+from afresh.cache import NOT_NONE, CircuitBreakerOpen, LockedError, RateLimitError, only_exceptions, with_exceptions
 from afresh.errors import ConfigError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is made within another function")
@@ -353,6 +353,72 @@ def test_a_rate_limit_counts_by_key(world):
     assert h(1) == "banned"
 
 
+def test_t24_a_sliding_limit_counts_those_that_were_admitted(world):
+    f = world.make(world.cache.slice_rate_limit(3, 0.6), lambda a: a)
+    end, admitted = time.monotonic() + 1.6, []
+    while time.monotonic() < end:
+        try:
+            f(1)
+            admitted.append(time.monotonic())
+        except RateLimitError:
+            pass
+        time.sleep(0.005)
+    # Who keeps trying is let in again and again, and never more than three at a time.
+    assert 7 <= len(admitted) <= 9
+    assert all(later - first > 0.55 for first, later in zip(admitted, admitted[3:]))
+    assert f(2) == 2
+
+
+def test_t24_a_sliding_limit_holds_for_calls_at_the_same_moment(world):
+    f = world.make(world.cache.slice_rate_limit(5, 60, action=lambda a: "no"), lambda a: a)
+    given = world.together(f, 20)
+    assert sorted(map(str, given)) == ["1"] * 5 + ["no"] * 15
+
+
+def test_a_circuit_breaker_opens_tries_and_closes(world):
+    failing = True
+
+    def body(a):
+        if failing:
+            raise OSError("down")
+        return a
+
+    f = world.make(world.cache.circuit_breaker(50, 60, 0.3, half_open_ttl=60, exceptions=OSError, min_calls=2), body)
+    for a in (1, 2):
+        with pytest.raises(OSError):
+            f(a)
+    for _ in range(3):
+        with pytest.raises(CircuitBreakerOpen):
+            f(3)
+    assert len(world.runs) == 2
+    time.sleep(0.35)
+    with pytest.raises(OSError):
+        f(4)
+    with pytest.raises(CircuitBreakerOpen):
+        f(5)
+    time.sleep(0.35)
+    failing = False
+    assert [f(6), f(7), len(world.runs)] == [6, 7, 5]
+
+
+def test_a_circuit_breaker_does_not_count_what_it_was_not_told_of(world):
+    f = world.make(world.cache.circuit_breaker(1, 60, 60, exceptions=OSError), raising(KeyError("mine")))
+    for _ in range(5):
+        with pytest.raises(KeyError):
+            f(1)
+    with pytest.raises(ConfigError):
+        world.cache.circuit_breaker(0, 60, 60)(len)
+
+
+def test_a_half_open_breaker_lets_one_call_through_at_a_time(world):
+    f = world.make(world.cache.circuit_breaker(100, 60, 0.1, half_open_ttl=60), raising(OSError("down")), took=0.2)
+    with pytest.raises(OSError):
+        f(1)
+    time.sleep(0.15)
+    given = world.together(f, 5)
+    assert sorted(type(one).__name__ for one in given) == ["CircuitBreakerOpen"] * 4 + ["OSError"]
+
+
 def test_off_is_off(world):
     f = world.make(world.cache.cache(ttl=60), lambda a: len(world.runs))
     assert f(1) == 1
@@ -373,7 +439,8 @@ def test_t23_a_store_that_fails_costs_no_result(said):
     cache.setup(Broken())
     decorators = [
         cache.cache(ttl=60), cache.cache(ttl=60, lock=True), cache.early(ttl=60), cache.soft(ttl=60), cache.dynamic(),
-        cache.failover(ttl=60), cache.rate_limit(1, 60), cache.cache(ttl=60, tags=["t"]),
+        cache.failover(ttl=60), cache.rate_limit(1, 60), cache.cache(ttl=60, tags=["t"]), cache.slice_rate_limit(1, 60),
+        cache.circuit_breaker(50, 60, 60),
     ]  # fmt: skip
     with said:
         for decorate in decorators:

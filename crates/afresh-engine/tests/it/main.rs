@@ -14,6 +14,7 @@ mod fencing;
 mod flight;
 mod gc;
 mod generation;
+mod guard;
 mod history;
 mod support;
 mod trust;

@@ -3,6 +3,7 @@
 mod backend;
 mod face;
 mod glob;
+mod guards;
 mod ready;
 mod record;
 mod stored;
@@ -14,5 +15,7 @@ use pyo3::prelude::*;
 /// Adds the classes of this module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<face::Kv>()?;
+    module.add_function(wrap_pyfunction!(guards::admit, module)?)?;
+    module.add_function(wrap_pyfunction!(guards::count_outcome, module)?)?;
     module.add_class::<ready::Ready>()
 }
