@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from afresh.cache.detect import Detect
     from afresh.cache.switch import Disabling
     from afresh.cache.ttl import Span
 
@@ -201,6 +202,10 @@ class Cache(Decorators):
 
     def is_enable(self, *commands: str, prefix: str = "") -> bool:
         return self.sync.is_enable(*commands, prefix=prefix)
+
+    def detect(self) -> Detect:
+        """``with cache.detect() as found:`` sees what decorated functions answer from the cache within the block."""
+        return self.sync.detect()
 
     def _core(self) -> SyncCache:
         return self.sync

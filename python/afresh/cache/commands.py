@@ -9,6 +9,7 @@ from __future__ import annotations
 from afresh import warn
 from afresh.cache import routes, ttl
 from afresh.cache.decorators import Decorators
+from afresh.cache.detect import Detect, Detectors
 from afresh.cache.flights import Flight, Flights
 from afresh.cache.locks import Lock, Waiters
 from afresh.cache.steps import Ask, Call, Wait, drive
@@ -49,6 +50,7 @@ class SyncCache(Decorators):
         self._switches = Switches()
         self._flights = Flights()
         self._waiters = Waiters()
+        self._detectors = Detectors()
         # The one store in memory, where nothing can come between a command and it.
         self._kv: Any = None
 
@@ -282,6 +284,10 @@ class SyncCache(Decorators):
 
     def is_enable(self, *commands: str, prefix: str = "") -> bool:
         return not self.is_disable(*commands, prefix=prefix)
+
+    def detect(self) -> Detect:
+        """``with cache.detect() as found:`` sees what decorated functions answer from the cache within the block."""
+        return self._detectors.begin()
 
     # What the commands are made of
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from afresh import warn
 from afresh.cache import ttl
+from afresh.cache.conditions import Raised
 from afresh.cache.keys import Keys, Template
 from afresh.cache.steps import adrive, drive
 from afresh.cache.strategies.asked import Asked, Keep
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
         """Steps from a call to its answer."""
 
         def steps(self, asked: Asked, /) -> Steps: ...
+
+
+_ABSENT = object()
 
 
 class Decorators:
@@ -328,6 +332,15 @@ class Decorators:
                 raise ConfigError("this decorator is not for generators", hint="`iterator` is")
             keys = Keys(function, key, prefix, per_call)
             strategy, asked = build(keys), self._asker(function, keys, needs_key)
+            plain, core = getattr(strategy, "plain", False), self._core()
+
+            def at_hand(ask: Asked) -> Any:
+                """The answer, where it needs no more than a look into memory; what steps would find too."""
+                kv = core._kv
+                if not plain or kv is None or not core._detectors.idle:
+                    return _ABSENT
+                found = kv.get(ask.key, _ABSENT)
+                return _ABSENT if type(found) is Raised else found
 
             if _is_async(inspect.unwrap(function)):
 
@@ -336,7 +349,8 @@ class Decorators:
                     ask = asked("loops", args, kwargs)
                     if ask is None:
                         return await function(*args, **kwargs)
-                    return await adrive(strategy.steps(ask))
+                    found = at_hand(ask)
+                    return found if found is not _ABSENT else await adrive(strategy.steps(ask))
 
                 return awaited  # type: ignore[return-value]
 
@@ -345,7 +359,8 @@ class Decorators:
                 ask = asked("threads", args, kwargs)
                 if ask is None:
                     return function(*args, **kwargs)
-                return drive(strategy.steps(ask))
+                found = at_hand(ask)
+                return found if found is not _ABSENT else drive(strategy.steps(ask))
 
             return called  # type: ignore[return-value]
 

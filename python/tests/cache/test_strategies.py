@@ -126,7 +126,8 @@ def test_a_call_is_made_once_and_its_answer_kept(world, name):
     assert sorted(set(world.runs)) == [1, 2]
 
 
-@pytest.mark.parametrize("name", [*STRATEGIES, "failover"])
+# Not `dynamic`: who comes late is a hit, which has the answer computed anew.
+@pytest.mark.parametrize("name", ["cache", "lock", "early", "soft", "hit", "failover"])
 def test_t14_everyone_at_once_is_one_run(world, name):
     decorate = STRATEGIES.get(name, lambda cache: cache.failover(ttl=60))
     f = world.make(decorate(world.cache), lambda a: [a], took=0.15)
@@ -417,6 +418,24 @@ def test_a_half_open_breaker_lets_one_call_through_at_a_time(world):
     time.sleep(0.15)
     given = world.together(f, 5)
     assert sorted(type(one).__name__ for one in given) == ["CircuitBreakerOpen"] * 4 + ["OSError"]
+
+
+def test_what_was_answered_from_the_cache_is_detected_in_its_context(world):
+    f = world.make(world.cache.cache(ttl=60, key="k:{a}"), lambda a: a)
+    g = world.make(world.cache.failover(ttl=60, key="k:{a}"), lambda a: 1 // (a if not world.runs[2:] else 0))
+    with world.cache.detect() as outer:
+        f(1)
+        f(1)
+        g(1)
+        with world.cache.detect() as inner:
+            g(1)
+            threading.Thread(target=lambda: world.cache.sync.cache(ttl=60, key="k:1")(lambda: 0)()).start()
+            time.sleep(0.05)
+    f(1)
+    assert [(call.key, call.strategy) for call in outer.calls] == [("k:1", "cache"), ("fail:k:1", "fail")]
+    assert (inner.keys, 59 < inner.calls[0].left <= 60) == (["fail:k:1"], True)
+    inner.clear()
+    assert inner.calls == []
 
 
 def test_off_is_off(world):

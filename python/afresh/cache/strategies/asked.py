@@ -85,6 +85,10 @@ class Asked:
         finally:
             warn.emit()
 
+    def hit(self, strategy: str, entry: Entry) -> None:
+        """An answer is given from the cache."""
+        self.cache._detectors.tell(self.key, strategy, entry[2])
+
     def run(self) -> Call:
         """The function itself."""
         return Call(self.call, self.args, self.kwargs)

@@ -35,6 +35,7 @@ class Recording:
         asked = self._asked
         entry = yield from asked.find()
         if entry is not None and type(entry[0]) is list:
+            asked.hit("iterator", entry)
             return entry[0]
         # From here on a deletion of the key is heard of.
         asked.cache._flights.board(self._flight)

@@ -32,6 +32,8 @@ class Simple:
     """The stored answer, or the function's."""
 
     name = "cache"
+    #: What is found under the key is the answer, and nothing else needs to be looked at.
+    plain = True
 
     def __init__(self, keep: Keep, protected: bool = True, lock: bool = False) -> None:
         self.keep, self.protected, self.lock = keep, protected, lock
@@ -43,6 +45,7 @@ class Simple:
     def steps(self, asked: Asked) -> Steps:
         entry = yield from self.look(asked)
         if entry is not None and (yield from self.fresh(asked, entry)):
+            asked.hit(self.name, entry)
             return given(self.answer(entry))
         return (yield from self.miss(asked, entry))
 
@@ -126,6 +129,8 @@ class Simple:
 
 class Due(Simple):
     """An answer that is due some time before it expires: what is stored is what it has left then, and the answer."""
+
+    plain = False
 
     def __init__(self, keep: Keep, after: ttl.Ttl, protected: bool = True) -> None:
         super().__init__(keep, protected)
@@ -211,6 +216,7 @@ class Soft(Due):
         except self.exceptions:
             if found is None:
                 raise
+            asked.hit(self.name, found)
             return given(self.answer(found))
 
 
@@ -218,6 +224,7 @@ class Hits(Simple):
     """An answer that is given so many times, and computed anew in the background after so many."""
 
     name = "hit"
+    plain = False
 
     def __init__(self, keep: Keep, most: int, update_after: int, background: bool) -> None:
         super().__init__(keep)
@@ -258,6 +265,7 @@ class Failover(Simple):
     """The function's answer; where it fails, the last one that was stored."""
 
     name = "fail"
+    plain = False
 
     def __init__(self, keep: Keep, exceptions: Any) -> None:
         super().__init__(keep)
@@ -278,4 +286,5 @@ class Failover(Simple):
             entry = yield from asked.find()
             if entry is None:
                 raise
+            asked.hit(self.name, entry)
             return given(entry[0])
