@@ -385,10 +385,15 @@ class SyncCache(Decorators):
             yield Ask(route.near, self._publish, flight, key, value, span, marks, 0)
             return value
 
-        found = yield from look()
-        if found is not None:
-            return found[0]
-        return (yield from self._flights.fly(f"get_or_set {face}", key, compute, look))
+        try:
+            found = yield from look()
+            if found is not None:
+                return found[0]
+            return (yield from self._flights.fly(f"get_or_set {face}", key, compute, look))
+        finally:
+            # A coroutine that was not needed.
+            if hasattr(default, "__await__") and hasattr(default, "close"):
+                default.close()
 
     def _begin(self, route: routes.Route, flight: Flight, tags: Sequence[str]) -> Any:
         """To be done before a value is computed: its tags with their epochs. Also remembers by what a deletion in

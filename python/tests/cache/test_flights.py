@@ -173,6 +173,18 @@ def test_what_is_taken_back_while_it_is_computed_is_not_stored(cache, how):
     assert asyncio.run(main()) == ([1], [1], "absent")
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_value_to_be_awaited_is_awaited_once_or_not_at_all(cache):
+    made = Made(0.05)
+
+    async def main():
+        given = await asyncio.gather(*[cache.get_or_set("k", made.later(), 60) for _ in range(3)])
+        return given, await cache.get_or_set("k", made.later(), 60)
+
+    assert asyncio.run(main()) == ([[1]] * 3, [1])
+    assert made.runs == 1
+
+
 def test_what_is_set_while_it_is_computed_stays(cache):
     async def main():
         computing = asyncio.create_task(cache.get_or_set("k", Made(0.1).later, 60))

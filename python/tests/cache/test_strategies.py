@@ -229,6 +229,10 @@ def test_t14_a_callable_lifetime_works_everywhere(world):
     for decorate in (world.cache.cache, world.cache.early, world.cache.soft, world.cache.dynamic, world.cache.failover):
         f = world.make(decorate(ttl, key="{a}"), lambda a: 60)
         assert [f(1), f(2)] == [60, 60]
+    for decorate in (world.cache.early(60, early_ttl=ttl, key="e"), world.cache.soft(60, soft_ttl=ttl, key="e")):
+        assert world.make(decorate, lambda a: 30)(1) == 30
+    failing = world.make(world.cache.soft(60, soft_ttl=lambda *args, **kwargs: 1 / 0), lambda a: 5)
+    assert [failing(1), failing(1)] == [5, 5]
     f = world.make(world.cache.cache(ttl), lambda a: 60)
     world.runs.clear()
     assert [f(1), f(1), f(2), f(2)] == [60] * 4

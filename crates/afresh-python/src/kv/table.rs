@@ -137,13 +137,14 @@ impl Table {
         }
     }
 
-    fn put(&mut self, py: Python<'_>, area: Area, name: &str, new: New) -> Placed {
+    /// Puts an entry whose value takes so many bytes.
+    fn put(&mut self, area: Area, name: &str, new: New, value: u64) -> Placed {
         self.sweep();
         self.sequence += 1;
         let version = self.sequence;
         let New { datum, marks, ttl, pinned } = new;
         let end = ttl.and_then(|ttl| Instant::now().checked_add(ttl));
-        let size = OVERHEAD + 2 * name.len() as u64 + footprint(py, &datum);
+        let size = OVERHEAD + 2 * name.len() as u64 + value;
         let weight = if pinned { 0 } else { size.max(self.bytes.div_ceil(self.entries)) };
         let old = self.index.get(&Query { area, name }).copied();
         let at = match old {
@@ -221,10 +222,12 @@ impl Backend for Memory {
         new: New,
         when: When,
     ) -> PyResult<Placed> {
+        // Asked while the table is not in use: it may run code of Python's.
+        let value = footprint(py, &new.datum);
         self.with(py, |table| {
             let holds = when == When::Always
                 || when.holds(table.live(area, name).map(|row| Version(row.version)));
-            if holds { table.put(py, area, name, new) } else { Placed::Refused }
+            if holds { table.put(area, name, new, value) } else { Placed::Refused }
         })
     }
 
@@ -239,7 +242,7 @@ impl Backend for Memory {
         self.with(py, |table| {
             let Some(row) = table.live(area, name) else {
                 let new = New { datum: Datum::Count(by), marks: None, ttl, pinned: true };
-                table.put(py, area, name, new);
+                table.put(area, name, new, 0);
                 return Some(by);
             };
             let Datum::Count(count) = row.datum else { return None };
@@ -247,7 +250,7 @@ impl Backend for Memory {
                 return None;
             }
             let count = count.saturating_add(by);
-            let Some(place) = table.index.get(&Query { area, name }).copied() else { return None };
+            let place = table.index.get(&Query { area, name }).copied()?;
             let name = row.name.clone();
             table.sequence += 1;
             if let Some(Some(row)) = table.rows.get_mut(place.row as usize) {

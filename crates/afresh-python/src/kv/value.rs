@@ -57,9 +57,7 @@ impl Codec {
             .object
             .bind(py)
             .call_method1(intern!(py, "encode"), (value,))
-            .and_then(|pair| {
-                pair.extract::<(Bound<'_, PyBytes>, Bound<'_, PyList>)>().map_err(PyErr::from)
-            })
+            .and_then(|pair| pair.extract::<(Bound<'_, PyBytes>, Bound<'_, PyList>)>())
             .and_then(|(pickle, buffers)| frame::pack(&pickle, &buffers));
         match encoded {
             Ok(parts) => Ok(Datum::Encoded { codec: self.name.clone(), bytes: parts.to_bytes() }),

@@ -104,7 +104,7 @@ class Asked:
         keep: Keep,
         flight: Flight,
         found: Entry | None,
-        form: Callable[[Any, float | None], Any] | None = None,
+        form: Callable[[Asked, Any, float | None], Any] | None = None,
     ) -> Steps:
         """Runs the function and keeps what is to be kept, if ``found`` is still what is there; ``form`` makes what is
         stored of a result and its lifetime."""
@@ -127,10 +127,10 @@ class Asked:
     def _store(self, keep: Keep, flight: Flight, marks: Any, version: int, result: Any, form: Any) -> None:
         try:
             span = ttl.of_call(keep.ttl, self.args, self.kwargs, result)
+            value = result if form is None else form(self, result, span)
         except Exception as error:  # noqa: BLE001 - the user's own code
             warn.once(f"a lifetime could not be computed ({error!r}); the result is returned and not kept")
             return
-        value = result if form is None else form(result, span)
         self.cache._publish(flight, self.key, value, span, marks, version)
 
 

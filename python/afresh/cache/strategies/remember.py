@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # Who refreshes needs no name: whoever gets the lock is the one.
 _TURN = "refresh"
 
+# How long hits of an answer without an end are counted: counters are never driven out, so each needs one.
+_LONGEST = 30 * 86_400.0
+
 # Seconds after a refresh that failed.
 _PAUSE = 1.0
 
@@ -66,7 +69,7 @@ class Simple:
         """The answer in what is stored."""
         return entry[0]
 
-    def form(self, result: Any, span: float | None) -> Any:
+    def form(self, asked: Asked, result: Any, span: float | None) -> Any:
         """What is stored for a result."""
         return result
 
@@ -143,10 +146,10 @@ class Due(Simple):
     def answer(self, entry: Entry) -> Any:
         return entry[0][1]
 
-    def form(self, result: Any, span: float | None) -> Any:
+    def form(self, asked: Asked, result: Any, span: float | None) -> Any:
         if span is None:
             return [0.0, result]
-        after = ttl.seconds(self.after() if callable(self.after) else self.after)
+        after = ttl.of_call(self.after, asked.args, asked.kwargs, result)
         return [float(span - after) if after is not None else span * 2 / 3, result]
 
     def due(self, entry: Entry) -> bool:
@@ -230,7 +233,7 @@ class Hits(Simple):
         super().__init__(keep)
         self.most, self.update_after, self.background = most, update_after, background
 
-    def form(self, result: Any, span: float | None) -> Any:
+    def form(self, asked: Asked, result: Any, span: float | None) -> Any:
         import secrets
 
         return [secrets.token_hex(8), span, result]
@@ -255,7 +258,7 @@ class Hits(Simple):
         """How often this very answer was given: each has a counter of its own, so that none is counted on another's."""
         try:
             name = f"{asked.key}:hits:{entry[0][0]}"
-            return asked.route.kv.incr(name, 1, entry[2])
+            return asked.route.kv.incr(name, 1, entry[2] if entry[2] is not None else _LONGEST)
         except AfreshError as error:
             asked.cache._degrade(error)
             return 0
