@@ -122,6 +122,10 @@ class Signal:
         return self.fired
 
 
+class _Stopped(Exception):
+    """A ``StopIteration`` of the user's, which cannot pass through steps as it is."""
+
+
 def drive(steps: Steps) -> Any:
     """Carries out steps in this thread."""
     import time
@@ -133,6 +137,8 @@ def drive(steps: Steps) -> Any:
             effect = send(value)
         except StopIteration as end:
             return end.value
+        except _Stopped as stopped:
+            raise stopped.args[0] from None
         try:
             if effect.__class__ is Wait:
                 if effect.signal is None:
@@ -148,6 +154,8 @@ def drive(steps: Steps) -> Any:
             else:
                 value = effect.call(*effect.args, **effect.kwargs)
             send = steps.send
+        except StopIteration as error:
+            send, value = steps.throw, _Stopped(error)
         except BaseException as error:  # noqa: BLE001 - the steps decide
             send, value = steps.throw, error
 

@@ -555,6 +555,21 @@ def test_t10_a_piece_that_is_not_kept_keeps_the_stream_from_being_kept():
         cache.iterator(ttl=1)(len)
 
 
+def test_a_function_may_raise_anything():
+    cache = afresh.SyncCache()
+    cache.setup("memory:")
+    for n, error in enumerate((StopIteration(5), GeneratorExit(), KeyboardInterrupt(), SystemExit(2), RuntimeError("x"))):
+
+        def f(error=error):
+            raise error
+
+        for decorate in (cache.cache(60, key=f"{n}"), cache.soft(60, key=f"{n}"), cache.locked(60, key=f"{n}")):
+            with pytest.raises(type(error)) as raised:
+                decorate(f)()
+            assert raised.value.args == error.args
+    assert cache.is_locked("locked:1") is False
+
+
 def test_t22_a_function_stays_what_it_was():
     cache = afresh.Cache()
     cache.setup("memory:")
