@@ -194,6 +194,12 @@ class Decorators:
         _lock_span(ttl)
         return self._decorate(lambda keys: Locked(ttl, wait), key, prefix)
 
+    def thunder_protection(self, *, key: str | None = None, prefix: str = "thunder") -> Callable[[F], F]:
+        """Those who make one call at the same time share one run and its result. Nothing is stored."""
+        from afresh.cache.strategies.guards import Together
+
+        return self._decorate(lambda keys: Together(), key, prefix)
+
     def rate_limit(
         self,
         limit: int,

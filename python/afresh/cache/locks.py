@@ -6,8 +6,10 @@ of this process who wait are woken when it is given back; those of others look a
 
 from __future__ import annotations
 
+from afresh import warn
 from afresh.cache.errors import LockedError
 from afresh.cache.steps import Ask, Signal, Wait, adrive, drive
+from afresh.errors import AfreshError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,6 +119,9 @@ class Lock:
         owner, self._owner = self._owner, None
         try:
             yield Ask(self._route.near, self._route.kv.unlock, self._key, owner)
+        except AfreshError as error:
+            # What was done within is done; the lock ends by itself.
+            warn.store("a lock could not be given back and ends by itself", error)
         finally:
             self._waiters.wake(self._key)
 

@@ -149,6 +149,15 @@ def test_t14_a_failure_is_one_run_and_is_not_kept(world, name):
     assert len(world.runs) == 2
 
 
+def test_t14_thunder_protection_shares_a_run_and_keeps_nothing(world):
+    f = world.make(world.cache.thunder_protection(), lambda a: [a], took=0.15)
+    assert (world.together(f, 10), len(world.runs)) == ([[1]] * 10, 1)
+    assert (f(1), len(world.runs), world.cache.sync.get_keys_count()) == ([1], 2, 0)
+    g = world.make(world.cache.thunder_protection(key="g"), raising(ValueError("no")), took=0.15)
+    assert {type(one) for one in world.together(g, 5)} == {ValueError}
+    assert len(world.runs) == 3
+
+
 def test_not_protected_everyone_runs(world):
     f = world.make(world.cache.cache(ttl=60, protected=False), lambda a: [a], took=0.1)
     assert (world.together(f, 5), len(world.runs)) == ([[1]] * 5, 5)
@@ -568,6 +577,48 @@ def test_a_function_may_raise_anything():
                 decorate(f)()
             assert raised.value.args == error.args
     assert cache.is_locked("locked:1") is False
+
+
+def test_t23_a_store_that_fails_meanwhile_costs_no_result(said):
+    held, down = {}, []
+
+    class Failing:
+        def get(self, key):
+            if down:
+                raise OSError("down")
+            return held.get(key)
+
+        def put(self, key, value):
+            if down:
+                raise OSError("down")
+            held[key] = value
+
+        def delete(self, key):
+            if down:
+                raise OSError("down")
+            held.pop(key, None)
+
+        def keys(self, prefix=""):
+            return [key for key in held if key.startswith(prefix)]
+
+    cache = afresh.SyncCache()
+    cache.setup(Failing())
+
+    def f(a):
+        down.append(1)
+        return [a]
+
+    decorators = [
+        cache.cache(ttl=60), cache.cache(ttl=60, lock=True, key="l"), cache.cache(ttl=60, tags=["t"], key="t"),
+        cache.early(60), cache.soft(60), cache.dynamic(), cache.failover(60), cache.locked(60), cache.circuit_breaker(50, 60, 60),
+    ]  # fmt: skip
+    with said:
+        for decorate in decorators:
+            down.clear()
+            assert decorate(f)(1) == [1]
+    assert len(said) >= 1
+    down.clear()
+    assert cache.get("t") is None
 
 
 def test_t22_a_function_stays_what_it_was():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from afresh.cache.flights import Flight
     from afresh.cache.steps import Steps
     from afresh.cache.strategies.asked import Asked
 
@@ -35,6 +36,20 @@ class Locked:
             return (yield asked.run())
         finally:
             yield from block.leave()
+
+
+class Together:
+    """Those of this process who make one call at the same time share one run of it. Nothing is stored."""
+
+    def steps(self, asked: Asked) -> Steps:
+        def compute(flight: Flight) -> Steps:
+            return (yield asked.run())
+
+        def again() -> Steps:
+            return None
+            yield
+
+        return (yield from asked.cache._flights.fly(f"together {asked.face}", asked.key, compute, again))
 
 
 class RateLimit:
