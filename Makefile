@@ -46,6 +46,7 @@ types: extension $(VENV)/tests ## the stubs against the built module, and the pa
 
 bench: $(VENV)/demo ## floors of this machine beside ours; which edits each library notices (minutes)
 	$(BIN)/python benches/python/floor.py
+	$(BIN)/python benches/python/kv.py
 	$(BIN)/python benches/identity/compare.py
 
 clean: ## remove what was built

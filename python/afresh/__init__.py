@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from afresh._afresh import register_digest
     from afresh._typed import memo
     from afresh.aclient import AsyncClient
+    from afresh.cache import Cache, SyncCache
     from afresh.client import Client
     from afresh.codecs import JsonCodec, PickleCodec, SafePickleCodec
     from afresh.dependencies import Dir, Env, File
@@ -49,6 +50,7 @@ __all__ = [
     "Accept",
     "AfreshError",
     "AsyncClient",
+    "Cache",
     "CacheWarning",
     "Client",
     "CodecError",
@@ -70,6 +72,7 @@ __all__ = [
     "Serializer",
     "Stats",
     "Store",
+    "SyncCache",
     "TaskError",
     "TaskRef",
     "TooLargeError",
@@ -90,6 +93,7 @@ __all__ = [
 _LATER = {
     "Accept": "models",
     "AsyncClient": "aclient",
+    "Cache": "cache",
     "Client": "client",
     "Commit": "models",
     "Dir": "dependencies",
@@ -104,6 +108,7 @@ _LATER = {
     "Serializer": "protocols",
     "Stats": "models",
     "Store": "protocols",
+    "SyncCache": "cache",
     "Usage": "models",
     "configure": "settings",
     "detect": "settings",

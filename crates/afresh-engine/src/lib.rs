@@ -19,6 +19,7 @@ mod engine;
 mod explain;
 mod flight;
 mod gc;
+pub mod guard;
 mod hostlock;
 mod inside;
 mod log;

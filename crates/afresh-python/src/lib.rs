@@ -20,6 +20,7 @@ mod exact;
 mod explain;
 mod files;
 mod frame;
+mod kv;
 mod large;
 mod memo;
 mod modes;
@@ -55,6 +56,7 @@ fn _afresh(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(files::digest_file, module)?)?;
     module.add_function(wrap_pyfunction!(frame::unframe, module)?)?;
     module.add_function(wrap_pyfunction!(cli::main, module)?)?;
+    kv::register(module)?;
     units::register(module)?;
     digest::register(module)?;
     source::register(module)

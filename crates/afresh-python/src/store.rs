@@ -161,6 +161,13 @@ impl PyStore {
             Op::Add { by, ttl, .. } => {
                 let version = Self::version(last);
                 let mut entry = match self.load(&name)? {
+                    Some(entry) if entry.record.is_some() => {
+                        return Err(Error::new(
+                            Kind::Config,
+                            "the entry holds a record, not a counter",
+                        )
+                        .with_op("apply"));
+                    }
                     Some(entry) => entry,
                     None => {
                         stored(&NewEntry { ttl: *ttl, ..NewEntry::record(Bytes::new()) }, version)

@@ -16,6 +16,7 @@ mod flight;
 mod freshness;
 mod gc;
 mod generation;
+mod guard;
 mod history;
 mod inside;
 mod readings;

@@ -1,0 +1,405 @@
+//! Commands on entries under names: what each of them means, once for all backends.
+//!
+//! Overwriting sets the lifetime as given (or keeps it, where that is asked for); a lifetime of nothing is not stored;
+//! a counter's lifetime is set when it begins. A change that rests on what is there is made under the condition that it
+//! still is, and tried again if not.
+//!
+//! Tags are epochs: a value remembers the epoch of each of its tags, and is absent once one of them has moved on. So
+//! taking back a tag is one addition, and there is no list of a tag's keys that could expire or be evicted.
+
+use std::time::Duration;
+
+use afresh::{Bytes, Version, When};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyAny, PyBytes, PyInt, PyList, PyString, PyTuple};
+
+use super::backend::{Area, Backend, Datum, Found, Marks, New, Placed};
+use super::glob::Glob;
+use super::record::Seal;
+use super::stored::Stored;
+use super::table::Memory;
+use super::value::Codec;
+use crate::engine::Engine;
+
+/// Entries under names.
+#[pyclass(frozen)]
+pub(crate) struct Kv {
+    backend: Box<dyn Backend>,
+    codec: Codec,
+}
+
+/// A value, its version, and the seconds that it has left.
+type Read<'py> = (Bound<'py, PyAny>, u64, Option<f64>);
+
+/// How long something is to last.
+enum Ttl {
+    For(Option<Duration>),
+    /// Nothing is to be stored.
+    Nothing,
+}
+
+impl Ttl {
+    fn new(seconds: Option<f64>) -> Self {
+        match seconds {
+            None => Self::For(None),
+            Some(seconds) if seconds <= 0.0 => Self::Nothing,
+            // Stores count milliseconds: less than one is one, and more than there are is for ever.
+            Some(seconds) => Self::For(
+                Duration::try_from_secs_f64(seconds)
+                    .ok()
+                    .map(|ttl| ttl.max(Duration::from_millis(1))),
+            ),
+        }
+    }
+}
+
+fn when(found: Option<&Found>) -> When {
+    found.map_or(When::Absent, |found| When::Is(Version(found.version)))
+}
+
+fn token(text: &str) -> Datum {
+    Datum::Encoded { codec: "token".into(), bytes: Bytes::copy_from_slice(text.as_bytes()) }
+}
+
+impl Kv {
+    fn backend(&self) -> &dyn Backend {
+        self.backend.as_ref()
+    }
+
+    /// The epochs of tags; one that nobody took back is at zero.
+    fn epochs(&self, py: Python<'_>, tags: &[&str]) -> PyResult<Vec<i64>> {
+        let found = self.backend.many(py, Area::Tag, tags)?;
+        let epoch = |found: Option<Found>| match found.map(|found| found.datum) {
+            Some(Datum::Count(epoch)) => epoch,
+            _ => 0,
+        };
+        Ok(found.into_iter().map(epoch).collect())
+    }
+
+    fn mark(&self, py: Python<'_>, tags: &[String]) -> PyResult<Option<Marks>> {
+        if tags.is_empty() {
+            return Ok(None);
+        }
+        let names: Vec<&str> = tags.iter().map(String::as_str).collect();
+        let epochs = self.epochs(py, &names)?;
+        Ok(Some(tags.iter().cloned().zip(epochs).collect()))
+    }
+
+    /// Whether an entry is readable and none of its tags was taken back.
+    fn holds(&self, py: Python<'_>, found: &Found) -> PyResult<bool> {
+        if matches!(found.datum, Datum::Unreadable) {
+            return Ok(false);
+        }
+        let Some(marks) = &found.marks else { return Ok(true) };
+        let names: Vec<&str> = marks.iter().map(|(tag, _)| tag.as_str()).collect();
+        let epochs = self.epochs(py, &names)?;
+        Ok(marks.iter().zip(epochs).all(|((_, then), now)| *then == now))
+    }
+
+    #[inline]
+    fn live(&self, py: Python<'_>, name: &str) -> PyResult<Option<Found>> {
+        match self.backend.one(py, Area::Value, name)? {
+            Some(found) => Ok(self.holds(py, &found)?.then_some(found)),
+            None => Ok(None),
+        }
+    }
+
+    /// Removes what is there; whether it was alive.
+    fn remove(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
+        loop {
+            let Some(found) = self.backend.one(py, Area::Value, name)? else { return Ok(false) };
+            let alive = self.holds(py, &found)?;
+            if self.backend.delete(py, Area::Value, name, when(Some(&found)))? {
+                return Ok(alive);
+            }
+        }
+    }
+
+    /// An integer in an entry that is alive.
+    fn number(&self, py: Python<'_>, name: &str, datum: Datum) -> PyResult<i64> {
+        let value = self.codec.value(py, datum)?;
+        match value.as_ref().filter(|value| value.is_exact_instance_of::<PyInt>()) {
+            Some(value) => value.extract(),
+            None => Err(PyTypeError::new_err(format!("the value of {name:?} is not an integer"))),
+        }
+    }
+}
+
+#[pymethods]
+impl Kv {
+    /// Entries in an engine's store, or in memory where there is none.
+    #[new]
+    #[pyo3(signature = (codec, *, engine=None, name="", secret=None, entries=1_000_000, size=256_000_000))]
+    fn new(
+        py: Python<'_>,
+        codec: &Bound<'_, PyAny>,
+        engine: Option<Py<Engine>>,
+        name: &str,
+        secret: Option<&[u8]>,
+        entries: u64,
+        size: u64,
+    ) -> PyResult<Self> {
+        let backend: Box<dyn Backend> = match engine {
+            Some(engine) => {
+                Box::new(Stored::new(py, engine, name.to_owned(), secret.map(Seal::new))?)
+            }
+            None => Box::new(Memory::new(entries, size)),
+        };
+        Ok(Self { backend, codec: Codec::new(codec)? })
+    }
+
+    /// Whether commands are done at once, without a network.
+    #[getter]
+    fn near(&self) -> bool {
+        self.backend.near()
+    }
+
+    #[pyo3(signature = (key, default=None))]
+    fn get<'py>(
+        &self,
+        key: &Bound<'py, PyString>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = key.py();
+        match self.live(py, key.to_str()?)? {
+            Some(found) => Ok(self.codec.value(py, found.datum)?.or(default)),
+            None => Ok(default),
+        }
+    }
+
+    #[pyo3(signature = (keys, default=None))]
+    fn get_many<'py>(
+        &self,
+        py: Python<'py>,
+        keys: Vec<String>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let values = PyList::empty(py);
+        for found in self.backend.many(py, Area::Value, &names)? {
+            let value = match found {
+                Some(found) if self.holds(py, &found)? => self.codec.value(py, found.datum)?,
+                _ => None,
+            };
+            values.append(value.or_else(|| default.clone()))?;
+        }
+        Ok(values)
+    }
+
+    /// The value, its version, and the seconds that it has left; `None` where there is none.
+    fn read<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Read<'py>>> {
+        let Some(found) = self.live(py, key)? else { return Ok(None) };
+        let (version, left) = (found.version, found.left.map(|left| left.as_secs_f64()));
+        let value = self.codec.value(py, found.datum)?;
+        Ok(value.map(|value| (value, version, left)))
+    }
+
+    /// Sets a value; whether it is there now. `marks` are tags with their epochs as they were when the value began to
+    /// be made; `version` is what must be there still (0: nothing).
+    #[pyo3(signature = (key, value, ttl=None, *, keep=false, exist=None, tags=None, marks=None, version=None))]
+    #[allow(clippy::too_many_arguments, reason = "named in Python")]
+    fn set(
+        &self,
+        key: &Bound<'_, PyString>,
+        value: &Bound<'_, PyAny>,
+        ttl: Option<f64>,
+        keep: bool,
+        exist: Option<bool>,
+        tags: Option<Vec<String>>,
+        marks: Option<Vec<(String, i64)>>,
+        version: Option<u64>,
+    ) -> PyResult<bool> {
+        let (py, name) = (key.py(), key.to_str()?);
+        let marks = match marks {
+            Some(marks) => (!marks.is_empty()).then(|| marks.into()),
+            None => self.mark(py, &tags.unwrap_or_default())?,
+        };
+        let ttl = Ttl::new(ttl);
+        if let (Ttl::For(ttl), None, None, false) = (&ttl, exist, version, keep) {
+            let datum = self.codec.datum(self.backend(), name, value, marks.is_some())?;
+            let new = New { datum, marks, ttl: *ttl, pinned: false };
+            return Ok(self.backend.put(py, Area::Value, name, new, When::Always)? == Placed::Done);
+        }
+        loop {
+            let found = self.backend.one(py, Area::Value, name)?;
+            let alive = match &found {
+                Some(found) if self.holds(py, found)? => Some(found),
+                _ => None,
+            };
+            if exist.is_some_and(|exist| exist != alive.is_some())
+                || version.is_some_and(|version| version != alive.map_or(0, |found| found.version))
+            {
+                return Ok(false);
+            }
+            let ttl = match (&ttl, alive) {
+                (_, Some(alive)) if keep => alive.left,
+                (Ttl::For(ttl), _) => *ttl,
+                (Ttl::Nothing, _) => {
+                    let gone = found.is_none()
+                        || self.backend.delete(py, Area::Value, name, when(found.as_ref()))?;
+                    if gone {
+                        return Ok(false);
+                    }
+                    continue;
+                }
+            };
+            let datum = self.codec.datum(self.backend(), name, value, marks.is_some())?;
+            let new = New { datum, marks: marks.clone(), ttl, pinned: false };
+            match self.backend.put(py, Area::Value, name, new, when(found.as_ref()))? {
+                Placed::Done => return Ok(true),
+                Placed::NoRoom => return Ok(false),
+                Placed::Refused => {}
+            }
+        }
+    }
+
+    #[pyo3(signature = (key, by=1, ttl=None, tags=None))]
+    fn incr(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        by: i64,
+        ttl: Option<f64>,
+        tags: Option<Vec<String>>,
+    ) -> PyResult<i64> {
+        let tags = tags.unwrap_or_default();
+        let ttl = Ttl::new(ttl);
+        if let (Ttl::For(ttl), true, true) = (&ttl, tags.is_empty(), self.backend.counts(key))
+            && let Some(count) = self.backend.add(py, Area::Value, key, by, *ttl)?
+        {
+            return Ok(count);
+        }
+        loop {
+            let found = self.backend.one(py, Area::Value, key)?;
+            let condition = when(found.as_ref());
+            let alive = match found {
+                Some(found) if self.holds(py, &found)? => Some(found),
+                _ => None,
+            };
+            let (count, ttl, marks) = match (alive, &ttl) {
+                (Some(found), _) => {
+                    (self.number(py, key, found.datum)?.saturating_add(by), found.left, found.marks)
+                }
+                (None, Ttl::For(ttl)) => (by, *ttl, None),
+                (None, Ttl::Nothing) => return Ok(by),
+            };
+            let marks = if tags.is_empty() { marks } else { self.mark(py, &tags)? };
+            let value = count.into_pyobject(py)?.into_any();
+            let datum = self.codec.datum(self.backend(), key, &value, marks.is_some())?;
+            let new = New { datum, marks, ttl, pinned: true };
+            if self.backend.put(py, Area::Value, key, new, condition)? != Placed::Refused {
+                return Ok(count);
+            }
+        }
+    }
+
+    fn exists(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
+        Ok(self.live(py, key)?.is_some())
+    }
+
+    fn delete(&self, py: Python<'_>, key: &str) -> PyResult<bool> {
+        self.remove(py, key)
+    }
+
+    /// Sets how long an entry lasts from now on; whether there is one.
+    fn expire(&self, py: Python<'_>, key: &str, ttl: Option<f64>) -> PyResult<bool> {
+        let Ttl::For(ttl) = Ttl::new(ttl) else { return self.remove(py, key) };
+        loop {
+            let Some(found) = self.live(py, key)? else { return Ok(false) };
+            let condition = when(Some(&found));
+            let Found { datum, marks, pinned, .. } = found;
+            let new = New { datum, marks, ttl, pinned };
+            if self.backend.put(py, Area::Value, key, new, condition)? != Placed::Refused {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Seconds that an entry has left: -1 where it has no end, -2 where there is none.
+    fn left(&self, py: Python<'_>, key: &str) -> PyResult<f64> {
+        Ok(match self.live(py, key)? {
+            Some(found) => found.left.map_or(-1.0, |left| left.as_secs_f64()),
+            None => -2.0,
+        })
+    }
+
+    /// Bytes that an entry takes, roughly; 0 where there is none.
+    fn size(&self, py: Python<'_>, key: &str) -> PyResult<u64> {
+        Ok(self.live(py, key)?.map_or(0, |found| found.size))
+    }
+
+    /// Some of the entries that match, as names or with their values, and where to go on.
+    #[pyo3(signature = (pattern, cursor=None, limit=1000, values=false))]
+    fn page<'py>(
+        &self,
+        py: Python<'py>,
+        pattern: &str,
+        cursor: Option<&[u8]>,
+        limit: usize,
+        values: bool,
+    ) -> PyResult<(Bound<'py, PyList>, Option<Bound<'py, PyBytes>>)> {
+        let glob = Glob::new(pattern);
+        let (entries, next) = self.backend.page(py, glob.prefix(), cursor, limit.max(1))?;
+        let list = PyList::empty(py);
+        for (name, found) in entries {
+            if !glob.matches(&name) || !self.holds(py, &found)? {
+                continue;
+            }
+            if !values {
+                list.append(name)?;
+            } else if let Some(value) = self.codec.value(py, found.datum)? {
+                list.append((name, value))?;
+            }
+        }
+        Ok((list, next.map(|next| PyBytes::new(py, &next))))
+    }
+
+    fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        self.backend.clear(py)
+    }
+
+    /// Tags with their epochs, to be given to `set` when a value is made that they are about.
+    fn marks(&self, py: Python<'_>, tags: Vec<String>) -> PyResult<Vec<(String, i64)>> {
+        Ok(self.mark(py, &tags)?.map_or_else(Vec::new, |marks| marks.to_vec()))
+    }
+
+    /// Takes back everything with this tag.
+    fn bump(&self, py: Python<'_>, tag: &str) -> PyResult<()> {
+        self.backend.add(py, Area::Tag, tag, 1, None).map(drop)
+    }
+
+    /// The tags of an entry.
+    fn tags<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Bound<'py, PyTuple>> {
+        let marks = self.live(py, key)?.and_then(|found| found.marks);
+        PyTuple::new(
+            py,
+            marks.iter().flat_map(|marks| marks.iter()).map(|(tag, _)| tag).collect::<Vec<_>>(),
+        )
+    }
+
+    /// Takes a lock for an owner; whether nobody has it.
+    fn lock(&self, py: Python<'_>, key: &str, owner: &str, ttl: f64) -> PyResult<bool> {
+        let Ttl::For(ttl) = Ttl::new(Some(ttl)) else { return Ok(false) };
+        let new = New { datum: token(owner), marks: None, ttl, pinned: true };
+        Ok(self.backend.put(py, Area::Lock, key, new, When::Absent)? == Placed::Done)
+    }
+
+    /// Gives a lock back, if it is this owner's; whether it was.
+    fn unlock(&self, py: Python<'_>, key: &str, owner: &str) -> PyResult<bool> {
+        let Some(found) = self.backend.one(py, Area::Lock, key)? else { return Ok(false) };
+        let condition = when(Some(&found));
+        match found.datum {
+            Datum::Encoded { bytes, .. } if *bytes == *owner.as_bytes() => {
+                self.backend.delete(py, Area::Lock, key, condition)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Seconds until a lock expires by itself; `None` where nobody has it.
+    fn locked(&self, py: Python<'_>, key: &str) -> PyResult<Option<f64>> {
+        let found = self.backend.one(py, Area::Lock, key)?;
+        Ok(found.map(|found| found.left.map_or(f64::INFINITY, |left| left.as_secs_f64())))
+    }
+}

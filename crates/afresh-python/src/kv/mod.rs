@@ -1,0 +1,21 @@
+//! The key-value face: entries under names, with one meaning over every home of them.
+
+mod backend;
+mod face;
+mod glob;
+mod guards;
+mod ready;
+mod record;
+mod stored;
+mod table;
+mod value;
+
+use pyo3::prelude::*;
+
+/// Adds the classes of this module.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<face::Kv>()?;
+    module.add_function(wrap_pyfunction!(guards::admit, module)?)?;
+    module.add_function(wrap_pyfunction!(guards::count_outcome, module)?)?;
+    module.add_class::<ready::Ready>()
+}

@@ -1,0 +1,254 @@
+//! Entries in any store of afresh.
+//!
+//! Invariant: every operation is one call of the store, so what is atomic there is atomic here. What cannot be read (of
+//! another format, damaged, not signed with our secret) is found as such, with a warning, and may be overwritten.
+
+use std::time::Duration;
+
+use afresh::{
+    Applied, Batch, Bytes, Entry, Key, Kind, NewEntry, Op, Result, Scan, Space, Value, Version,
+    When,
+};
+use pollster::block_on;
+use pyo3::prelude::*;
+
+use super::backend::{Area, Backend, Datum, Found, New, Page, Placed};
+use super::record::{Record, Seal};
+use crate::engine::Engine;
+use crate::errors::OrRaise;
+use crate::warnings;
+
+/// The longest name that is part of a key. Keys of a store have at most 512 bytes; a longer name is in the record, and
+/// its digest in the key.
+const LONGEST: usize = 320;
+
+/// See the module.
+pub(crate) struct Stored {
+    engine: Py<Engine>,
+    near: bool,
+    /// The name of the cache.
+    name: String,
+    seal: Option<Seal>,
+}
+
+impl Stored {
+    pub(crate) fn new(
+        py: Python<'_>,
+        engine: Py<Engine>,
+        name: String,
+        seal: Option<Seal>,
+    ) -> PyResult<Self> {
+        let near = engine.get().get(py)?.store().info().capabilities.near;
+        Ok(Self { engine, near, name, seal })
+    }
+
+    fn run<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl AsyncFnOnce(&dyn afresh::Store) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        let engine = self.engine.get().get(py)?;
+        py.detach(|| block_on(work(engine.store().as_ref()))).or_raise(py)
+    }
+
+    /// What the keys of an area begin with. Names that are too long have a place of their own.
+    fn folder(&self, area: Area, long: bool) -> String {
+        let letter = match area {
+            Area::Value => 'v',
+            Area::Lock => 'l',
+            Area::Tag => 't',
+        };
+        let long = if long { "#" } else { "" };
+        format!("k{letter}{long}/{}/", self.name)
+    }
+
+    fn key(&self, area: Area, name: &str) -> Result<Key> {
+        let space = if area == Area::Tag { Space::Count } else { Space::Named };
+        let mut key = self.folder(area, is_long(name)).into_bytes();
+        if is_long(name) {
+            key.extend_from_slice(blake3::hash(name.as_bytes()).as_bytes());
+        } else {
+            key.extend_from_slice(name.as_bytes());
+        }
+        Key::new(space, key)
+    }
+
+    /// The entry and the name in its record.
+    fn found(&self, key: &Key, entry: Entry) -> (Found, Option<String>) {
+        let Entry { version: Version(version), value, ttl: left, .. } = entry;
+        let found = |datum, marks, size| Found { datum, marks, left, pinned: false, version, size };
+        let bytes = match value {
+            Value::Count(count) if self.seal.is_none() || key.space() == Space::Count => {
+                return (found(Datum::Count(count), None, 8), None);
+            }
+            Value::Record(bytes) => bytes,
+            // With a secret none is written where values are, as a number cannot be signed.
+            Value::Count(_) => Bytes::new(),
+        };
+        let Some(record) = Record::decode(key.bytes(), &bytes, self.seal.as_ref()) else {
+            warnings::push(
+                "a stored value is damaged, of another format, or not signed with our secret; it is taken as absent"
+                    .to_owned(),
+            );
+            return (found(Datum::Unreadable, None, bytes.len() as u64), None);
+        };
+        let marks = (!record.marks.is_empty()).then(|| record.marks.clone().into());
+        let datum =
+            Datum::Encoded { codec: record.codec.into(), bytes: bytes.slice_ref(record.data) };
+        let name = record.name.map(str::to_owned);
+        (found(datum, marks, bytes.len() as u64), name)
+    }
+
+    fn apply(&self, py: Python<'_>, op: Op) -> PyResult<Applied> {
+        self.run(py, async |store| store.apply(Batch { objects: Vec::new(), ops: vec![op] }).await)
+    }
+}
+
+fn is_long(name: &str) -> bool {
+    name.len() > LONGEST
+}
+
+impl Backend for Stored {
+    fn near(&self) -> bool {
+        self.near
+    }
+
+    fn shares(&self) -> bool {
+        false
+    }
+
+    fn counts(&self, name: &str) -> bool {
+        // A counter has no room for a signature, nor for a name that is not its key.
+        self.seal.is_none() && !is_long(name)
+    }
+
+    fn one(&self, py: Python<'_>, area: Area, name: &str) -> PyResult<Option<Found>> {
+        Ok(self.many(py, area, &[name])?.pop().flatten())
+    }
+
+    fn many(&self, py: Python<'_>, area: Area, names: &[&str]) -> PyResult<Vec<Option<Found>>> {
+        let keys: Vec<Key> =
+            names.iter().map(|name| self.key(area, name)).collect::<Result<_>>().or_raise(py)?;
+        let found = self.run(py, async |store| store.get(&keys).await)?;
+        Ok(keys.iter().zip(found).map(|(key, entry)| Some(self.found(key, entry?).0)).collect())
+    }
+
+    fn put(
+        &self,
+        py: Python<'_>,
+        area: Area,
+        name: &str,
+        new: New,
+        when: When,
+    ) -> PyResult<Placed> {
+        let key = self.key(area, name).or_raise(py)?;
+        let value = match &new.datum {
+            Datum::Count(count) => Value::Count(*count),
+            Datum::Encoded { codec, bytes } => {
+                let record = Record {
+                    codec,
+                    name: is_long(name).then_some(name),
+                    marks: new.marks.as_ref().map_or_else(Vec::new, |marks| marks.to_vec()),
+                    signature: None,
+                    data: bytes,
+                };
+                Value::Record(record.encode(key.bytes(), self.seal.as_ref()).or_raise(py)?)
+            }
+            Datum::Shared(_) | Datum::Unreadable => return Ok(Placed::Refused),
+        };
+        let entry = NewEntry { value, ttl: new.ttl, ..NewEntry::record(Bytes::new()) };
+        Ok(match self.apply(py, Op::Put { key, entry, when })? {
+            Applied::All(_) => Placed::Done,
+            Applied::Refused { .. } => Placed::Refused,
+        })
+    }
+
+    fn add(
+        &self,
+        py: Python<'_>,
+        area: Area,
+        name: &str,
+        by: i64,
+        ttl: Option<Duration>,
+    ) -> PyResult<Option<i64>> {
+        let key = self.key(area, name).or_raise(py)?;
+        let engine = self.engine.get().get(py)?;
+        let batch = Batch { objects: Vec::new(), ops: vec![Op::Add { key, by, ttl }] };
+        match py.detach(|| block_on(engine.store().apply(batch))) {
+            Ok(Applied::All(done)) => Ok(done.first().and_then(|done| done.count)),
+            Ok(Applied::Refused { .. }) => Ok(None),
+            // A record is there.
+            Err(error) if error.kind() == Kind::Config => Ok(None),
+            Err(error) => Err(error).or_raise(py),
+        }
+    }
+
+    fn delete(&self, py: Python<'_>, area: Area, name: &str, when: When) -> PyResult<bool> {
+        let key = self.key(area, name).or_raise(py)?;
+        Ok(matches!(self.apply(py, Op::Delete { key, when })?, Applied::All(_)))
+    }
+
+    fn page(
+        &self,
+        py: Python<'_>,
+        prefix: &str,
+        cursor: Option<&[u8]>,
+        limit: usize,
+    ) -> PyResult<Page> {
+        // First the names that are their own keys, then the long ones.
+        let (long, cursor) = match cursor.and_then(<[u8]>::split_first) {
+            Some((stage, rest)) => (*stage == 1, (!rest.is_empty()).then_some(rest)),
+            None => (false, None),
+        };
+        let folder = self.folder(Area::Value, long);
+        let mut scan = Scan::new(Space::Named);
+        scan.prefix = match long {
+            true => folder.clone().into(),
+            false => {
+                let most = prefix.floor_char_boundary(LONGEST);
+                format!("{folder}{}", prefix.get(..most).unwrap_or("")).into()
+            }
+        };
+        scan.limit = limit;
+        scan.cursor = cursor.map(Bytes::copy_from_slice);
+        let page = self.run(py, async |store| store.scan(&scan).await)?;
+        let next = match page.next {
+            Some(next) => Some([&[u8::from(long)], next.as_ref()].concat()),
+            None => (!long).then(|| vec![1]),
+        };
+        let mut found = Vec::new();
+        for (key, entry) in page.entries {
+            // A store may return too much.
+            let Some(name) = key.bytes().strip_prefix(folder.as_bytes()) else { continue };
+            let name = std::str::from_utf8(name).map(str::to_owned).ok();
+            let (entry, named) = self.found(&key, entry);
+            if let Some(name) = if long { named } else { name }
+                && name.starts_with(prefix)
+            {
+                found.push((name, entry));
+            }
+        }
+        Ok((found, next))
+    }
+
+    fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        for long in [false, true] {
+            let mut scan = Scan::new(Space::Named);
+            scan.prefix = self.folder(Area::Value, long).into();
+            self.run(py, async |store| {
+                loop {
+                    let page = store.scan(&scan).await?;
+                    let doomed = page.entries.into_iter().map(|(key, _)| key);
+                    let doomed = doomed.filter(|key| key.bytes().starts_with(&scan.prefix));
+                    let ops = doomed.map(|key| Op::Delete { key, when: When::Always }).collect();
+                    store.apply(Batch { objects: Vec::new(), ops }).await?;
+                    scan.cursor = page.next;
+                    if scan.cursor.is_none() {
+                        return Ok(());
+                    }
+                }
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,229 @@
+"""The key-value face for event loops: the commands of ``SyncCache``, to be awaited.
+
+A store that is near answers when it is awaited, without a task or a turn of the loop; any other is asked in a thread,
+so that the loop never stands still. There is no second implementation here.
+"""
+
+from __future__ import annotations
+
+from afresh import _afresh
+from afresh.cache.commands import _BATCH, SyncCache
+from afresh.cache.decorators import Decorators
+from afresh.cache.locks import Lock
+from afresh.cache.steps import adrive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from afresh.cache.detect import Detect
+    from afresh.cache.switch import Disabling
+    from afresh.cache.ttl import Span
+
+_Ready = _afresh.Ready
+
+
+class Cache(Decorators):
+    """Values under names, with lifetimes, tags and locks, in memory or in any store of afresh.
+
+    Commands are awaited; ``cache.sync`` has the same for threads, over the same entries.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        #: The same cache for threads.
+        self.sync = SyncCache(name)
+        self.name = name
+        self._do: Callable[..., Awaitable[Any]] = _Ready
+
+    def setup(
+        self,
+        url: Any,
+        *,
+        prefix: str = "",
+        codec: Any = None,
+        secret: str | bytes | None = None,
+        entries: int | None = None,
+        size: int | str | None = None,
+        enable: bool = True,
+    ) -> None:
+        """Keeps the keys that begin with ``prefix`` in the store at ``url``, an address, a path or a store object."""
+        self.sync.setup(
+            url, prefix=prefix, codec=codec, secret=secret, entries=entries, size=size, enable=enable
+        )
+        self._do = _Ready if self.sync._near() else _apart
+
+    def is_setup(self) -> bool:
+        """Whether any store was set up."""
+        return self.sync.is_setup()
+
+    def init(self) -> Awaitable[None]:
+        """Says now, rather than at the first use, if a store cannot be reached."""
+        return self._do(self.sync.init)
+
+    def close(self) -> Awaitable[None]:
+        """Lets go of the stores; the next use needs ``setup``."""
+        return self._do(self.sync.close)
+
+    def get(self, key: str, default: Any = None) -> Awaitable[Any]:
+        """The value, or ``default``. Every caller gets a value of their own."""
+        return self._do(self.sync.get, key, default)
+
+    def get_many(self, *keys: str, default: Any = None) -> Awaitable[tuple[Any, ...]]:
+        """The values in the order of the keys."""
+        return self._do(lambda: self.sync.get_many(*keys, default=default))
+
+    def exists(self, key: str) -> Awaitable[bool]:
+        return self._do(self.sync.exists, key)
+
+    def get_expire(self, key: str) -> Awaitable[float]:
+        """Seconds that an entry has left; ``UNLIMITED`` where it has no end, ``NOT_EXIST`` where there is none."""
+        return self._do(self.sync.get_expire, key)
+
+    def get_size(self, key: str) -> Awaitable[int]:
+        """Bytes that an entry takes, roughly."""
+        return self._do(self.sync.get_size, key)
+
+    def get_key_tags(self, key: str) -> Awaitable[tuple[str, ...]]:
+        """The tags that an entry was stored with."""
+        return self._do(self.sync.get_key_tags, key)
+
+    async def get_keys_count(self) -> int:
+        """How many entries there are. Looks at each."""
+        if self.sync.is_disable("get_keys_count"):
+            return 0
+        return sum([len(page) async for page in self._turns(self.sync._pages("*", 1000, False))])
+
+    async def scan(self, pattern: str, batch_size: int = _BATCH) -> AsyncIterator[str]:
+        """The keys that match: ``*`` stands for anything, ``\\*`` for a star."""
+        if not self.sync.is_disable("scan"):
+            async for page in self._turns(self.sync._pages(pattern, batch_size, False)):
+                for key in page:
+                    yield key
+
+    async def get_match(self, pattern: str, batch_size: int = _BATCH) -> AsyncIterator[tuple[str, Any]]:
+        """The keys that match, with their values."""
+        if not self.sync.is_disable("get_match"):
+            async for page in self._turns(self.sync._pages(pattern, batch_size, True)):
+                for key, value in page:
+                    yield key, value
+
+    def ping(self, message: bytes | None = None) -> Awaitable[bytes]:
+        """Raises if a store cannot be reached."""
+        return self._do(self.sync.ping, message)
+
+    def set(
+        self,
+        key: str,
+        value: Any,
+        expire: Span = None,
+        exist: bool | None = None,
+        tags: Sequence[str] = (),
+    ) -> Awaitable[bool]:
+        """Stores a value; whether it is there now.
+
+        ``expire`` is its lifetime from now on (None: no end, 0: not stored, ``"keep"``: what it has). With
+        ``exist=True`` only in place of another, with ``exist=False`` only where there is none.
+        """
+        return self._do(self.sync.set, key, value, expire, exist, tags)
+
+    def set_many(
+        self, pairs: Mapping[str, Any], expire: Span = None, tags: Sequence[str] = ()
+    ) -> Awaitable[None]:
+        return self._do(self.sync.set_many, pairs, expire, tags)
+
+    def incr(
+        self, key: str, value: int = 1, expire: Span = None, tags: Sequence[str] = ()
+    ) -> Awaitable[int]:
+        """Adds to a number, in one step; the new number. One that begins now lasts for ``expire``."""
+        return self._do(self.sync.incr, key, value, expire, tags)
+
+    def expire(self, key: str, timeout: Span) -> Awaitable[bool]:
+        """Sets how long an entry lasts from now on; whether there is one."""
+        return self._do(self.sync.expire, key, timeout)
+
+    async def get_or_set(self, key: str, default: Any, expire: Span = None, tags: Sequence[str] = ()) -> Any:
+        """The value; where there is none, ``default``: a value, an awaitable, or a callable or coroutine function that is
+        called once for all who wait."""
+        return await adrive(self.sync._get_or_set("loops", key, default, expire, tags))
+
+    def delete(self, key: str) -> Awaitable[bool]:
+        """Whether there was one."""
+        return self._do(self.sync.delete, key)
+
+    def delete_many(self, *keys: str) -> Awaitable[int]:
+        """How many there were."""
+        return self._do(self.sync.delete_many, *keys)
+
+    async def delete_match(self, pattern: str) -> int:
+        """Deletes the keys that match; how many there were."""
+        return sum([count async for count in self._turns(self.sync._delete_match(pattern))])
+
+    def delete_tags(self, *tags: str) -> Awaitable[None]:
+        """Takes back everything that was stored with one of these tags, and what is being computed with them."""
+        return self._do(self.sync.delete_tags, *tags)
+
+    def clear(self) -> Awaitable[None]:
+        """Removes all entries of this cache, and nothing else that is in its stores."""
+        return self._do(self.sync.clear)
+
+    def set_lock(self, key: str, value: str, expire: Span) -> Awaitable[bool]:
+        """Takes a lock for the owner ``value``; whether nobody has it."""
+        return self._do(self.sync.set_lock, key, value, expire)
+
+    def unlock(self, key: str, value: str) -> Awaitable[bool]:
+        """Gives a lock back, if ``value`` is its owner; whether it was."""
+        return self._do(self.sync.unlock, key, value)
+
+    async def is_locked(self, key: str, wait: float | None = None, step: float = 0.1) -> bool:
+        """Whether somebody has the lock; with ``wait``, whether still so after that many seconds."""
+        return bool(await adrive(self.sync._is_locked(key, wait, step)))
+
+    def lock(self, key: str, expire: Span, wait: bool | float = True) -> Lock:
+        """A block that one owner at a time is in. ``expire`` is for owners that vanish; who must not wait, or not that
+        long, gets ``LockedError``."""
+        return self.sync.lock(key, expire, wait)
+
+    def disable(self, *commands: str, prefix: str = "") -> None:
+        """Turns commands (none named: all) off, for the whole process."""
+        self.sync.disable(*commands, prefix=prefix)
+
+    def enable(self, *commands: str, prefix: str = "") -> None:
+        """Turns commands on again."""
+        self.sync.enable(*commands, prefix=prefix)
+
+    def disabling(self, *commands: str, prefix: str = "") -> Disabling:
+        """``with cache.disabling():`` is off for the block, in its context only."""
+        return self.sync.disabling(*commands, prefix=prefix)
+
+    def is_disable(self, *commands: str, prefix: str = "") -> bool:
+        """Whether any of the commands (none named: all of them) is off."""
+        return self.sync.is_disable(*commands, prefix=prefix)
+
+    def is_enable(self, *commands: str, prefix: str = "") -> bool:
+        return self.sync.is_enable(*commands, prefix=prefix)
+
+    def detect(self) -> Detect:
+        """``with cache.detect() as found:`` sees what decorated functions answer from the cache within the block."""
+        return self.sync.detect()
+
+    def _core(self) -> SyncCache:
+        return self.sync
+
+    async def _turns(self, pages: Iterator[Any]) -> AsyncIterator[Any]:
+        """One page after the other, and the loop's turn between them."""
+        import asyncio
+
+        while True:
+            page = await self._do(next, pages, None)
+            if page is None:
+                return
+            yield page
+            await asyncio.sleep(0)
+
+
+async def _apart(call: Callable[..., Any], *args: Any) -> Any:
+    """A call in a thread of its own."""
+    import asyncio
+
+    return await asyncio.to_thread(call, *args)

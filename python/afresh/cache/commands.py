@@ -1,0 +1,489 @@
+"""The commands of a cache, for threads; ``Cache`` is the same for event loops.
+
+A command that cannot reach its store answers as an empty cache would, with a warning, where that can do no harm:
+reading, and storing. Where it would (deleting, counting, locking) it raises.
+"""
+
+from __future__ import annotations
+
+from afresh import warn
+from afresh.cache import routes, ttl
+from afresh.cache.decorators import Decorators
+from afresh.cache.detect import Detect, Detectors
+from afresh.cache.flights import Flight, Flights
+from afresh.cache.locks import Lock, Waiters
+from afresh.cache.steps import Ask, Call, Wait, drive
+from afresh.cache.switch import Disabling, Switches
+from afresh.errors import AfreshError, CodecError, ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from afresh.cache.steps import Steps
+    from afresh.cache.ttl import Span
+
+#: What ``get_expire`` answers for an entry without an end, and for none.
+UNLIMITED, NOT_EXIST = -1.0, -2.0
+
+# Names that a page of a scan asks for.
+_BATCH = 100
+
+
+class SyncCache(Decorators):
+    """Values under names, with lifetimes, tags and locks, in memory or in any store of afresh.
+
+    >>> cache = SyncCache()
+    >>> cache.setup("memory:")
+    >>> cache.set("user:7", {"name": "Ada"}, expire="2h5m")
+    True
+    >>> cache.get("user:7")
+    {'name': 'Ada'}
+    """
+
+    def __init__(self, name: str = "") -> None:
+        if "/" in name or len(name.encode()) > 100:
+            raise ConfigError(f"`{name}` cannot be a cache's name", hint="up to 100 bytes, without a slash")
+        self.name = name
+        self._routes = routes.Routes()
+        self._switches = Switches()
+        self._flights = Flights()
+        self._waiters = Waiters()
+        self._detectors = Detectors()
+        # The one store in memory, where nothing can come between a command and it.
+        self._kv: Any = None
+
+    # Setting up
+
+    def setup(
+        self,
+        url: Any,
+        *,
+        prefix: str = "",
+        codec: Any = None,
+        secret: str | bytes | None = None,
+        entries: int | None = None,
+        size: int | str | None = None,
+        enable: bool = True,
+    ) -> None:
+        """Keeps the keys that begin with ``prefix`` in the store at ``url``, an address, a path or a store object."""
+        kv, never_fails = routes.connect(
+            url, name=self.name, codec=codec, secret=secret, entries=entries, size=size
+        )
+        self._routes.add(routes.Route(prefix, kv, never_fails))
+        if not enable:
+            self._switches.turn_off((), prefix)
+        self._wire()
+
+    def _wire(self) -> None:
+        only = self._routes.all[0] if len(self._routes.all) == 1 else None
+        plain = only is not None and only.never_fails and not only.prefix and self._switches.untouched
+        self._kv = only.kv if plain and only is not None else None
+
+    def is_setup(self) -> bool:
+        """Whether any store was set up."""
+        return bool(self._routes.all)
+
+    def init(self) -> None:
+        """Says now, rather than at the first use, if a store cannot be reached."""
+        for route in self._routes.all:
+            route.kv.exists("")
+
+    def close(self) -> None:
+        """Lets go of the stores; the next use needs ``setup``."""
+        self._routes = routes.Routes()
+        self._wire()
+
+    # Reading
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value, or ``default``. Every caller gets a value of their own."""
+        kv = self._kv
+        if kv is not None:
+            return kv.get(key, default)
+        return self._read("get", key, default, lambda kv: kv.get(key, default))
+
+    def get_many(self, *keys: str, default: Any = None) -> tuple[Any, ...]:
+        """The values in the order of the keys."""
+        found: dict[str, Any] = {}
+        for route, some in self._split(keys):
+            some = [key for key in some if not self._switches.off("get_many", key)]
+            try:
+                found.update(zip(some, route.kv.get_many(some, default)))
+            except AfreshError as error:
+                self._degrade(error)
+        warn.emit()
+        return tuple(found.get(key, default) for key in keys)
+
+    def exists(self, key: str) -> bool:
+        return bool(self._read("exists", key, False, lambda kv: kv.exists(key)))
+
+    def get_expire(self, key: str) -> float:
+        """Seconds that an entry has left; ``UNLIMITED`` where it has no end, ``NOT_EXIST`` where there is none."""
+        return float(self._read("get_expire", key, NOT_EXIST, lambda kv: kv.left(key)))
+
+    def get_size(self, key: str) -> int:
+        """Bytes that an entry takes, roughly."""
+        return int(self._read("get_size", key, 0, lambda kv: kv.size(key)))
+
+    def get_key_tags(self, key: str) -> tuple[str, ...]:
+        """The tags that an entry was stored with."""
+        return tuple(self._read("get", key, (), lambda kv: kv.tags(key)))
+
+    def get_keys_count(self) -> int:
+        """How many entries there are. Looks at each."""
+        if self._switches.off("get_keys_count"):
+            return 0
+        return sum(len(names) for names in self._pages("*", 1000, False))
+
+    def scan(self, pattern: str, batch_size: int = _BATCH) -> Iterator[str]:
+        """The keys that match: ``*`` stands for anything, ``\\*`` for a star."""
+        if not self._switches.off("scan"):
+            for page in self._pages(pattern, batch_size, False):
+                yield from page
+
+    def get_match(self, pattern: str, batch_size: int = _BATCH) -> Iterator[tuple[str, Any]]:
+        """The keys that match, with their values."""
+        if not self._switches.off("get_match"):
+            for page in self._pages(pattern, batch_size, True):
+                yield from page
+
+    def ping(self, message: bytes | None = None) -> bytes:
+        """Raises if a store cannot be reached."""
+        self.init()
+        return b"PONG" if message is None else message
+
+    # Writing
+
+    def set(
+        self,
+        key: str,
+        value: Any,
+        expire: Span = None,
+        exist: bool | None = None,
+        tags: Sequence[str] = (),
+    ) -> bool:
+        """Stores a value; whether it is there now.
+
+        ``expire`` is its lifetime from now on (None: no end, 0: not stored, ``"keep"``: what it has). With
+        ``exist=True`` only in place of another, with ``exist=False`` only where there is none.
+        """
+        kv = self._kv
+        if kv is not None and exist is None and not tags and expire.__class__ is not str:
+            return bool(kv.set(key, value, expire if expire is None else ttl.seconds(expire)))
+        return self._set("set", key, value, expire, exist, tags)
+
+    def set_many(self, pairs: Mapping[str, Any], expire: Span = None, tags: Sequence[str] = ()) -> None:
+        for key, value in pairs.items():
+            self._set("set_many", key, value, expire, None, tags)
+
+    def incr(self, key: str, value: int = 1, expire: Span = None, tags: Sequence[str] = ()) -> int:
+        """Adds to a number, in one step; the new number. One that begins now lasts for ``expire``."""
+        if self._switches.off("incr", key):
+            return 0
+        by = value
+        return int(self._routes.of(key).kv.incr(key, by, ttl.seconds(expire), list(tags) or None))
+
+    def expire(self, key: str, timeout: Span) -> bool:
+        """Sets how long an entry lasts from now on; whether there is one."""
+        if self._switches.off("expire", key):
+            return False
+        return bool(self._routes.of(key).kv.expire(key, ttl.seconds(timeout)))
+
+    def get_or_set(self, key: str, default: Any, expire: Span = None, tags: Sequence[str] = ()) -> Any:
+        """The value; where there is none, ``default`` (a value, or a callable that is called once for all who wait)."""
+        return drive(self._get_or_set("threads", key, default, expire, tags))
+
+    # Taking away
+
+    def delete(self, key: str) -> bool:
+        """Whether there was one."""
+        if self._switches.off("delete", key):
+            return False
+        self._revoke(key)
+        return bool(self._routes.of(key).kv.delete(key))
+
+    def delete_many(self, *keys: str) -> int:
+        """How many there were."""
+        if self._switches.off("delete_many"):
+            return 0
+        return sum(self.delete(key) for key in keys)
+
+    def delete_match(self, pattern: str) -> int:
+        """Deletes the keys that match; how many there were."""
+        return sum(self._delete_match(pattern))
+
+    def delete_tags(self, *tags: str) -> None:
+        """Takes back everything that was stored with one of these tags, and what is being computed with them."""
+        if self._switches.off("delete_tags"):
+            return
+        for route in self._routes.all:
+            for tag in tags:
+                route.kv.bump(tag)
+
+    def clear(self) -> None:
+        """Removes all entries of this cache, and nothing else that is in its stores."""
+        if self._switches.off("clear"):
+            return
+        self._revoke_match("*")
+        for route in self._routes.all:
+            if not route.prefix:
+                route.kv.clear()
+        # A route with a prefix may share its store with others of this cache.
+        self.delete_match("*")
+
+    # Locks
+
+    def set_lock(self, key: str, value: str, expire: Span) -> bool:
+        """Takes a lock for the owner ``value``; whether nobody has it."""
+        if self._switches.off("set_lock", key):
+            return True
+        return bool(self._routes.of(key).kv.lock(key, value, _lock_span(expire)))
+
+    def unlock(self, key: str, value: str) -> bool:
+        """Gives a lock back, if ``value`` is its owner; whether it was."""
+        if self._switches.off("unlock", key):
+            return True
+        given = self._routes.of(key).kv.unlock(key, value)
+        if given:
+            self._waiters.wake(key)
+        return bool(given)
+
+    def is_locked(self, key: str, wait: float | None = None, step: float = 0.1) -> bool:
+        """Whether somebody has the lock; with ``wait``, whether still so after that many seconds."""
+        return bool(drive(self._is_locked(key, wait, step)))
+
+    def lock(self, key: str, expire: Span, wait: bool | float = True) -> Lock:
+        """A block that one owner at a time is in. ``expire`` is for owners that vanish; who must not wait, or not that
+        long, gets ``LockedError``."""
+        return Lock(self._routes.of(key), self._waiters, key, _lock_span(expire), wait)
+
+    # On and off
+
+    def disable(self, *commands: str, prefix: str = "") -> None:
+        """Turns commands (none named: all) off, for the whole process."""
+        self._switches.turn_off(commands, prefix)
+        self._wire()
+
+    def enable(self, *commands: str, prefix: str = "") -> None:
+        """Turns commands on again."""
+        self._switches.turn_on(commands, prefix)
+
+    def disabling(self, *commands: str, prefix: str = "") -> Disabling:
+        """``with cache.disabling():`` is off for the block, in its context only."""
+        self._switches.untouched = False
+        self._wire()
+        return Disabling(self._switches, commands, prefix)
+
+    def is_disable(self, *commands: str, prefix: str = "") -> bool:
+        """Whether any of the commands (none named: all of them) is off."""
+        if not commands:
+            return self._switches.all_off()
+        return any(self._switches.off(command, prefix) for command in commands)
+
+    def is_enable(self, *commands: str, prefix: str = "") -> bool:
+        return not self.is_disable(*commands, prefix=prefix)
+
+    def detect(self) -> Detect:
+        """``with cache.detect() as found:`` sees what decorated functions answer from the cache within the block."""
+        return self._detectors.begin()
+
+    # What the commands are made of
+
+    def _read(self, command: str, key: str, default: Any, ask: Callable[[Any], Any]) -> Any:
+        if self._switches.off(command, key):
+            return default
+        try:
+            return ask(self._routes.of(key).kv)
+        except ConfigError:
+            raise
+        except AfreshError as error:
+            self._degrade(error)
+            return default
+        finally:
+            warn.emit()
+
+    def _core(self) -> SyncCache:
+        return self
+
+    def _near(self) -> bool:
+        return all(route.near for route in self._routes.all)
+
+    def _degrade(self, error: AfreshError) -> None:
+        warn.store("the cache cannot be used and does without", error)
+
+    def _set(
+        self,
+        command: str,
+        key: str,
+        value: Any,
+        expire: Span,
+        exist: bool | None,
+        tags: Sequence[str],
+    ) -> bool:
+        if self._switches.off(command, key):
+            return False
+        keep = expire == ttl.KEEP
+        span = None if keep else ttl.seconds(expire)
+        kv = self._routes.of(key).kv
+        try:
+            return bool(kv.set(key, value, span, keep=keep, exist=exist, tags=list(tags) or None))
+        except (ConfigError, CodecError):
+            raise
+        except AfreshError as error:
+            self._degrade(error)
+            return False
+
+    def _split(self, keys: Sequence[str]) -> Iterator[tuple[routes.Route, list[str]]]:
+        """The keys by route, each once."""
+        parts: dict[int, tuple[routes.Route, list[str]]] = {}
+        for key in dict.fromkeys(keys):
+            route = self._routes.of(key)
+            parts.setdefault(id(route), (route, []))[1].append(key)
+        yield from parts.values()
+
+    def _pages(self, pattern: str, batch: int, values: bool) -> Iterator[list[Any]]:
+        for route in self._routes.matching(pattern):
+            cursor = None
+            while True:
+                found, cursor = route.kv.page(pattern, cursor, batch, values)
+                if len(self._routes.all) > 1:
+                    found = [one for one in found if self._routes.of(one[0] if values else one) is route]
+                yield found
+                if cursor is None:
+                    break
+        warn.emit()
+
+    def _delete_match(self, pattern: str) -> Iterator[int]:
+        """Deletes, page by page."""
+        if self._switches.off("delete_match"):
+            return
+        self._revoke_match(pattern)
+        for page in self._pages(pattern, 1000, False):
+            yield sum(bool(self._routes.of(key).kv.delete(key)) for key in page)
+
+    def _get_or_set(self, face: str, key: str, default: Any, expire: Span, tags: Sequence[str]) -> Steps:
+        span = ttl.seconds(expire)
+        route = self._routes.of(key)
+        make = Call(default) if callable(default) or hasattr(default, "__await__") else None
+        if hasattr(default, "__await__"):
+            make = Call(lambda: default)
+        if self._switches.off("get_or_set", key):
+            return default if make is None else (yield make)
+
+        def look() -> Steps:
+            found = yield Ask(route.near, self.get, key, _ABSENT)
+            return None if found is _ABSENT else (found,)
+
+        def compute(flight: Flight) -> Steps:
+            found = yield from look()
+            if found is not None:
+                return found[0]
+            marks = yield Ask(route.near, self._begin, route, flight, tags)
+            value = default if make is None else (yield make)
+            yield Ask(route.near, self._publish, flight, key, value, span, marks, 0)
+            return value
+
+        try:
+            found = yield from look()
+            if found is not None:
+                return found[0]
+            return (yield from self._flights.fly(f"get_or_set {face}", key, compute, look))
+        finally:
+            # A coroutine that was not needed.
+            if hasattr(default, "__await__") and hasattr(default, "close"):
+                default.close()
+
+    def _begin(self, route: routes.Route, flight: Flight, tags: Sequence[str]) -> Any:
+        """To be done before a value is computed: its tags with their epochs. Also remembers by what a deletion in
+        another process will be known."""
+        fences = [] if route.never_fails else _fences(flight.key)
+        if not tags and not fences:
+            return None
+        try:
+            marks = route.kv.marks([*tags, *fences])
+        except AfreshError as error:
+            self._degrade(error)
+            # What cannot be taken back is not to be stored.
+            flight.revoked = True
+            return None
+        flight.fences = marks[len(tags) :]
+        return marks[: len(tags)]
+
+    def _publish(self, flight: Flight, key: str, value: Any, span: float | None, marks: Any, version: int) -> None:
+        """Stores what was computed, unless its key was deleted or set meanwhile. A value that cannot be stored is still
+        the caller's.
+
+        Whoever deletes counts first and deletes then. So a deletion is either seen here, before or after storing,
+        or comes after it and takes away what was stored.
+        """
+        kv = self._routes.of(key).kv
+        if self._switches.off("set", key):
+            return
+        try:
+            if self._is_revoked(kv, flight):
+                return
+            kv.set(key, value, span, marks=marks, version=version)
+            if self._is_revoked(kv, flight):
+                kv.delete(key)
+        except CodecError as error:
+            warn.once(f"{error}; it is returned and will be computed again")
+        except AfreshError as error:
+            self._degrade(error)
+
+    def _is_revoked(self, kv: Any, flight: Flight) -> bool:
+        fences = flight.fences
+        return flight.revoked or bool(fences and kv.marks([name for name, _ in fences]) != fences)
+
+    def _revoke(self, key: str) -> None:
+        """What is being computed for a key, here or elsewhere, is not to be stored."""
+        self._flights.revoke(key=key)
+        route = self._routes.of(key)
+        if not route.never_fails:
+            route.kv.bump(_fences(key)[0])
+
+    def _revoke_match(self, pattern: str) -> None:
+        """The same for all keys that match."""
+        self._flights.revoke(matches=routes.matcher(pattern))
+        for route in self._routes.matching(pattern):
+            if not route.never_fails:
+                route.kv.bump(_EVERY)
+
+    def _is_locked(self, key: str, wait: float | None, step: float) -> Steps:
+        import time
+
+        route = self._routes.of(key)
+        ends = time.monotonic() + (wait or 0)
+        while True:
+            left = yield Ask(route.near, route.kv.locked, key)
+            now = time.monotonic()
+            if left is None or now >= ends:
+                return left is not None
+            yield Wait(None, min(step, left, ends - now))
+
+
+
+class _Absent:
+    pass
+
+
+_ABSENT: Any = _Absent()
+
+
+# Epochs, as of tags that nobody can name, that count deletions: of the keys that share a slot, and of patterns.
+_SLOTS = 1024
+_EVERY = "\0*"
+
+
+def _fences(key: str) -> list[str]:
+    import zlib
+
+    return [f"\0{zlib.crc32(key.encode()) % _SLOTS}", _EVERY]
+
+
+def _lock_span(expire: Span) -> float:
+    span = ttl.seconds(expire)
+    if span is None or span <= 0:
+        raise ConfigError("a lock needs an end", hint="give how long its owner may take at most, such as 30 or '5m'")
+    return span

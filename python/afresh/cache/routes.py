@@ -1,0 +1,135 @@
+"""Which store a key lives in: the one that was set up for the longest prefix of the key.
+
+A route shows only the keys that are its own, also where its store holds others.
+"""
+
+from __future__ import annotations
+
+from afresh import _afresh
+from afresh.cache.errors import NotConfiguredError
+from afresh.errors import ConfigError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from typing import Any
+
+
+#: What a cache in memory holds at most, where nothing else is said.
+ENTRIES, SIZE = 1_000_000, 256_000_000
+
+
+class Route:
+    """A prefix and the store behind it."""
+
+    __slots__ = ("kv", "near", "never_fails", "prefix")
+
+    def __init__(self, prefix: str, kv: _afresh.Kv, never_fails: bool) -> None:
+        self.prefix, self.kv, self.never_fails = prefix, kv, never_fails
+        self.near: bool = kv.near
+
+
+class Routes:
+    """All routes of a cache, the longest prefix first."""
+
+    def __init__(self) -> None:
+        self.all: tuple[Route, ...] = ()
+
+    def add(self, route: Route) -> None:
+        """Adds a route, in place of one with the same prefix."""
+        others = [other for other in self.all if other.prefix != route.prefix]
+        self.all = tuple(sorted([*others, route], key=lambda route: -len(route.prefix)))
+
+    def of(self, key: str) -> Route:
+        for route in self.all:
+            if key.startswith(route.prefix):
+                return route
+        raise NotConfiguredError(
+            f"no store is set up for the key {key!r}" if self.all else "no store is set up",
+            hint='call `setup("memory:")` or `setup("sqlite:PATH")` first',
+        )
+
+    def matching(self, pattern: str) -> Iterator[Route]:
+        """The routes that may have keys that match a pattern."""
+        literal = prefix_of(pattern)
+        for route in self.all:
+            if literal.startswith(route.prefix) or route.prefix.startswith(literal):
+                yield route
+
+
+def prefix_of(pattern: str) -> str:
+    """What every key that matches a pattern begins with."""
+    out, at = [], 0
+    while at < len(pattern) and pattern[at] != "*":
+        if pattern[at] == "\\" and pattern[at + 1 : at + 2] in ("*", "\\"):
+            at += 1
+        out.append(pattern[at])
+        at += 1
+    return "".join(out)
+
+
+def matcher(pattern: str) -> Any:
+    """Whether a key matches a pattern."""
+    import re
+
+    parts, at = [], 0
+    while at < len(pattern):
+        if pattern[at] == "*":
+            parts.append(".*")
+        else:
+            if pattern[at] == "\\" and pattern[at + 1 : at + 2] in ("*", "\\"):
+                at += 1
+            parts.append(re.escape(pattern[at]))
+        at += 1
+    return re.compile("".join(parts), re.DOTALL).fullmatch
+
+
+def escape(text: str) -> str:
+    """A pattern that matches this text and nothing else."""
+    return text.replace("\\", "\\\\").replace("*", "\\*")
+
+
+def connect(
+    url: str | os.PathLike[str] | Any,
+    *,
+    name: str,
+    codec: Any,
+    secret: str | bytes | None,
+    entries: int | None,
+    size: int | str | None,
+) -> tuple[_afresh.Kv, bool]:
+    """The entries at an address, and whether nothing can keep them from answering."""
+    from afresh import codecs
+
+    chosen = codecs.codec(codec)
+    if isinstance(url, str) and url.startswith(("memory:", "mem:")):
+        options: dict[str, Any] = _options(url)
+        entries = entries if entries is not None else options.get("entries")
+        size = size if size is not None else options.get("size")
+        most = int(entries) if entries is not None else ENTRIES
+        room = _afresh.parse_size(size) if isinstance(size, str) else size
+        return _afresh.Kv(chosen, entries=most, size=room if room is not None else SIZE), True
+    if entries is not None or size is not None:
+        raise ConfigError("only `memory:` takes `entries` and `size`")
+    from afresh import stores
+
+    key = secret.encode() if isinstance(secret, str) else secret
+    if key == b"":
+        raise ConfigError("the secret is empty", hint="give at least one character, better 32")
+    return _afresh.Kv(chosen, engine=stores.engine(url), name=name, secret=key), False
+
+
+def _options(url: str) -> dict[str, Any]:
+    address, _, query = url.partition("?")
+    if address not in ("memory:", "memory://", "mem:", "mem://"):
+        raise ConfigError(f"`memory:` takes no path, not `{address}`")
+    found: dict[str, Any] = {}
+    for pair in filter(None, query.split("&")):
+        name, _, value = pair.partition("=")
+        if name not in ("entries", "size") or (name == "entries" and not value.isdigit()):
+            raise ConfigError(
+                f"`memory:` has no option `{pair}`", hint="the options are entries=NUMBER and size=SIZE"
+            )
+        found[name] = value
+    return found

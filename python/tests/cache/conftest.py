@@ -1,0 +1,74 @@
+"""Caches over every kind of store, for threads and for event loops, to be held against one table of semantics."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+
+import pytest
+
+import afresh
+
+
+class Dictionary:
+    """A store in Python: not near, not atomic."""
+
+    def __init__(self) -> None:
+        self.held = {}
+
+    def get(self, key):
+        return self.held.get(key)
+
+    def put(self, key, value):
+        self.held[key] = value
+
+    def delete(self, key):
+        self.held.pop(key, None)
+
+    def keys(self, prefix=""):
+        return [key for key in self.held if key.startswith(prefix)]
+
+
+class Awaited:
+    """The asynchronous twin, each command awaited in a loop, so that one test serves both."""
+
+    def __init__(self, cache: afresh.Cache) -> None:
+        self.cache = cache
+
+    def __getattr__(self, name):
+        found = getattr(self.cache, name)
+        if not callable(found):
+            return found
+
+        def call(*args, **kwargs):
+            async def main():
+                given = found(*args, **kwargs)
+                if hasattr(given, "__aiter__"):
+                    return [one async for one in given]
+                return await given if inspect.isawaitable(given) else given
+
+            return asyncio.run(main())
+
+        return call
+
+
+BACKENDS = {
+    "memory": lambda path: {"url": "memory:"},
+    "memory-json": lambda path: {"url": "memory:", "codec": "json"},
+    "sqlite": lambda path: {"url": str(path / "kv")},
+    "sqlite-secret": lambda path: {"url": str(path / "kv"), "secret": "s3cret"},
+    "python": lambda path: {"url": Dictionary()},
+}
+
+
+@pytest.fixture(params=[f"{backend}-{face}" for backend in BACKENDS for face in ("sync", "async")])
+def cache(request, tmp_path):
+    backend, _, face = request.param.rpartition("-")
+    options = BACKENDS[backend](tmp_path)
+    if face == "sync":
+        cache = afresh.SyncCache()
+        cache.setup(options.pop("url"), **options)
+        return cache
+    awaited = afresh.Cache()
+    awaited.setup(options.pop("url"), **options)
+    return Awaited(awaited)
