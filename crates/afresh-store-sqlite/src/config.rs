@@ -92,6 +92,10 @@ pub(crate) const WAL_HARD: u64 = 32 << 10;
 /// Rows of `recent` that are folded into the tables under one hold of the write lock: about a millisecond.
 pub(crate) const FOLD: usize = 64;
 
+/// More changes than this in a batch, and what it removes is only marked: to delete a row writes a page of the index at
+/// a random place, to mark it the page where its neighbours in time are.
+pub(crate) const REMOVED_AT_ONCE: usize = 64;
+
 /// Rows of `recent` after which folding them is worth waking a thread.
 pub(crate) const RECENT_SOFT: usize = 512;
 
