@@ -53,6 +53,7 @@ pub struct GcReport {
 struct Candidate {
     id: CommitId,
     fingerprint: Fingerprint,
+    created: Timestamp,
     used: Timestamp,
     expired: bool,
     failed: bool,
@@ -82,6 +83,7 @@ impl Engine {
             commits.push(Candidate {
                 id,
                 fingerprint: commit.fingerprint,
+                created: commit.created(),
                 used: commit.created(),
                 expired: ttl.is_some_and(|ttl| now.since(commit.created()) >= ttl),
                 failed: commit.status() == Status::Failed,
@@ -116,29 +118,20 @@ impl Engine {
             .map(|info| (info.id, (info.stored, info.idle)))
             .collect();
 
-        let keep = choose(commits, options, now, &sizes);
+        let mut keep = choose(commits, options, now, &sizes);
+        // In the order in which stores tend to keep them: neighbours go together.
+        keep.go.sort_by_key(|commit| (commit.created, commit.id));
         let mut report = GcReport { commits: keep.go.len() as u64, ..GcReport::default() };
-        let mut ops = Vec::new();
-        for commit in &keep.go {
-            if let Some((head, version, _)) = heads.get(&commit.fingerprint)
-                && head.commit == commit.id
-            {
-                report.heads += 1;
-                ops.push((Key::head(&commit.fingerprint), *version));
+        for some in keep.go.chunks(sweep::BATCH) {
+            let current = some.iter().filter_map(|commit| {
+                let (head, version, _) = heads.get(&commit.fingerprint)?;
+                (head.commit == commit.id).then(|| (Key::head(&commit.fingerprint), *version))
+            });
+            let current: Vec<_> = current.collect();
+            report.heads += current.len() as u64;
+            if !options.dry_run {
+                self.let_go(&current, some).await?;
             }
-        }
-        if !options.dry_run {
-            for some in ops.chunks(sweep::BATCH) {
-                // Another answer that came meanwhile refuses them all; one by one it refuses its own only.
-                if !self.delete_heads(some).await? {
-                    for one in some.chunks(1) {
-                        self.delete_heads(one).await?;
-                    }
-                }
-            }
-            let gone =
-                keep.go.iter().flat_map(|c| sweep::delete(Key::commit(&c.id), c.failed)).collect();
-            self.apply_all(gone).await?;
         }
 
         let atomic = self.store().info().capabilities.atomic;
@@ -162,15 +155,22 @@ impl Engine {
         Ok(report)
     }
 
-    /// Deletes heads that are still these, together. Whether all were.
-    async fn delete_heads(&self, heads: &[(Key, Version)]) -> Result<bool> {
+    /// Deletes commits, and before them those of their heads that are still these.
+    async fn let_go(&self, heads: &[(Key, Version)], commits: &[Candidate]) -> Result<()> {
         let delete = |(key, version): &(Key, Version)| Op::Delete {
             key: key.clone(),
             when: When::Is(*version),
         };
-        let ops = heads.iter().map(delete).collect();
-        let applied = self.apply(Batch { objects: Vec::new(), ops }).await?;
-        Ok(matches!(applied, Applied::All(_)))
+        let gone = || commits.iter().flat_map(|c| sweep::delete(Key::commit(&c.id), c.failed));
+        let ops = heads.iter().map(delete).chain(gone()).collect();
+        if matches!(self.apply(Batch { objects: Vec::new(), ops }).await?, Applied::All(_)) {
+            return Ok(());
+        }
+        // Another answer that came meanwhile refuses them all; one by one it refuses its own only.
+        for head in heads {
+            self.apply(Batch { objects: Vec::new(), ops: vec![delete(head)] }).await?;
+        }
+        self.apply_all(gone().collect()).await
     }
 }
 

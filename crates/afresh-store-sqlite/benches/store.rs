@@ -1,6 +1,6 @@
 //! Measures what the store was tuned by, and prints it.
 //!
-//! `cargo bench -p afresh-store-sqlite [-- miss|many|hit|latency|crossover|size]`; without a name, everything. Writers of the
+//! `cargo bench -p afresh-store-sqlite --bench store [-- miss|hit|latency|crossover|size]`; without a name, everything. Writers of the
 //! figures `miss` and `latency` are processes of their own: the binary runs itself again.
 #![allow(
     clippy::unwrap_used,
@@ -12,16 +12,18 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use afresh_core::{
-    Applied, Batch, Key, Labels, NewEntry, ObjectId, ObjectRef, Op, Order, Scan, Space, Status,
-    Store, Timestamp, When,
+    Batch, Key, Labels, NewEntry, ObjectId, ObjectRef, Op, Space, Status, Store, Timestamp, When,
 };
 use afresh_store_sqlite::{SqliteOptions, SqliteStore};
 use bytes::Bytes;
 use pollster::block_on;
+
+use common::{apply, disk, head, noise, open, quantiles, recording};
+
+mod common;
 
 fn main() {
     let mut args: Vec<String> =
@@ -33,40 +35,18 @@ fn main() {
         return work(Path::new(path), from.parse().unwrap(), count.parse().unwrap());
     }
     if args.is_empty() {
-        args = ["miss", "many", "hit", "latency", "crossover", "size"].map(str::to_owned).to_vec();
+        args = ["miss", "hit", "latency", "crossover", "size"].map(str::to_owned).to_vec();
     }
     for arg in args {
         match arg.as_str() {
             "hit" => hit(),
             "miss" => miss(),
-            "many" => many(),
             "latency" => [1, 2, 3].into_iter().for_each(|n| drop(processes("writer", n, PUTS))),
             "crossover" => crossover(),
             "size" => size(),
             other => println!("no figure is called {other}"),
         }
     }
-}
-
-fn noise(len: usize, seed: u64) -> Bytes {
-    let mut state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut bytes = Vec::with_capacity(len + 8);
-    while bytes.len() < len {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(len);
-    bytes.into()
-}
-
-fn open(path: &Path) -> SqliteStore {
-    SqliteStore::open(path, SqliteOptions::default()).unwrap()
-}
-
-fn head(number: u64) -> Key {
-    Key::new(Space::Head, blake3::hash(&number.to_le_bytes()).as_bytes().to_vec()).unwrap()
 }
 
 /// What the engine writes for one result: an object, a commit, a head.
@@ -88,25 +68,6 @@ fn result(number: u64, len: usize) -> Batch {
         objects: vec![(id, bytes.into())],
         ops: vec![put(commit, NewEntry { labels, ..record(200) }), put(head(number), record(70))],
     }
-}
-
-fn apply(store: &SqliteStore, batch: Batch) {
-    assert!(matches!(block_on(store.apply(batch)).unwrap(), Applied::All(_)));
-}
-
-fn quantiles(name: &str, mut times: Vec<Duration>) {
-    times.sort();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    println!(
-        "{name}: n {} p50 {:?} p90 {:?} p99 {:?} p99.9 {:?} p99.99 {:?} max {:?}",
-        times.len(),
-        at(0.5),
-        at(0.9),
-        at(0.99),
-        at(0.999),
-        at(0.9999),
-        at(1.0)
-    );
 }
 
 fn hit() {
@@ -150,70 +111,6 @@ fn hit() {
         times.push(started.elapsed());
     }
     quantiles("read of an object of 250 bytes", times);
-}
-
-/// How much slower it gets with a million results: `MANY` says how many.
-fn many() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("s");
-    let store = open(&path);
-    let many: u64 = std::env::var("MANY").map_or(1_000_000, |text| text.parse().unwrap());
-    let started = Instant::now();
-    for from in (0..many).step_by(100) {
-        let ops = (from..from + 100).flat_map(|number| recording(number).ops).collect();
-        apply(&store, Batch { objects: vec![], ops });
-    }
-    println!("{many} results, a hundred a batch: {:?}", started.elapsed());
-    let timed = |name: &str, count: u64, work: &dyn Fn(u64)| {
-        let times = (0..count).map(|number| {
-            let started = Instant::now();
-            work(number);
-            started.elapsed()
-        });
-        quantiles(name, times.collect());
-    };
-    timed("  get of one", 50_000, &|number| {
-        let found = block_on(store.get(&[head(number * 7919 % many)])).unwrap();
-        assert!(found[0].is_some());
-    });
-    timed("  get of nothing", 20_000, &|number| {
-        assert!(block_on(store.get(&[head(many + number)])).unwrap()[0].is_none());
-    });
-    timed("  finish", 5_000, &|number| apply(&store, recording(many + number)));
-    let newest = Scan { order: Order::Newest, limit: 50, ..Scan::new(Space::Commit) };
-    timed("  the newest 50", 200, &|_| {
-        assert_eq!(block_on(store.scan(&newest)).unwrap().entries.len(), 50);
-    });
-    timed("  usage", 200, &|_| {
-        let _ = block_on(store.usage()).unwrap();
-    });
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let reader = open(&path);
-        let over = &over;
-        scope.spawn(move || {
-            let mut times = Vec::new();
-            while !over.load(Ordering::Relaxed) {
-                let keys = [head(many / 2 + times.len() as u64 * 7919 % (many / 2))];
-                let started = Instant::now();
-                let _ = block_on(reader.get(&keys)).unwrap();
-                times.push(started.elapsed());
-            }
-            quantiles("  get by another meanwhile", times);
-        });
-        let started = Instant::now();
-        let gone = many / 10;
-        for from in (0..gone).step_by(128) {
-            let keys = (from..from + 128).flat_map(|number| {
-                let ops = recording(number).ops;
-                ops.into_iter().skip(2).map(|op| op.key().clone())
-            });
-            let ops = keys.map(|key| Op::Delete { key, when: When::Always }).collect();
-            apply(&store, Batch { objects: vec![], ops });
-        }
-        println!("  {gone} removed in {:?}", started.elapsed());
-        over.store(true, Ordering::Relaxed);
-    });
 }
 
 const PUTS: u64 = 120_000;
@@ -318,36 +215,6 @@ fn misser(path: &Path, from: u64, count: u64) {
     }
 }
 
-/// What the engine writes for a tiny result that is kept in commit and head.
-fn recording(number: u64) -> Batch {
-    let commit = Key::new(Space::Commit, noise(32, number ^ 1 << 60).to_vec()).unwrap();
-    let labels = Labels {
-        function: Some("module.function".to_owned()),
-        status: Some(Status::Completed),
-        tags: vec![],
-        group: Some(number),
-        time: None,
-    };
-    let check = |name| Op::Check { key: Key::count(name), when: When::Absent };
-    Batch {
-        objects: vec![],
-        ops: vec![
-            check("sweep"),
-            check("epoch"),
-            Op::Put {
-                key: head(number),
-                entry: NewEntry::record(noise(140, number)),
-                when: When::Absent,
-            },
-            Op::Put {
-                key: commit,
-                entry: NewEntry { labels, ..NewEntry::record(noise(290, number)) },
-                when: When::Always,
-            },
-        ],
-    }
-}
-
 fn miss() {
     for writers in [1, 3] {
         let folder = processes("misser", writers, 60_000);
@@ -426,22 +293,4 @@ fn size() {
             disk(&path, store) / count as f64
         );
     }
-}
-
-fn disk(path: &Path, store: SqliteStore) -> f64 {
-    drop(store);
-    let conn = rusqlite::Connection::open(path.join("store-v1.sqlite")).unwrap();
-    conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
-    let mut tables =
-        conn.prepare("SELECT name, sum(pgsize), sum(unused) FROM dbstat GROUP BY name").unwrap();
-    let rows = tables.query_map([], |row| {
-        Ok(format!(
-            "{} {} kB (unused {})",
-            row.get::<_, String>(0)?,
-            row.get::<_, i64>(1)? >> 10,
-            row.get::<_, i64>(2)? >> 10
-        ))
-    });
-    println!("  {:?}", rows.unwrap().map(Result::unwrap).collect::<Vec<_>>());
-    std::fs::metadata(path.join("store-v1.sqlite")).unwrap().len() as f64
 }

@@ -40,7 +40,8 @@ impl Write<'_> {
         let mut done = Vec::with_capacity(ops.len());
         for (index, op) in ops.iter().enumerate() {
             let key = op.key();
-            let blind = matches!(op, Op::Put { .. }) && op.when() == afresh_core::When::Always;
+            let blind = matches!(op, Op::Put { .. } | Op::Delete { .. })
+                && op.when() == afresh_core::When::Always;
             let there = match changed.get(key) {
                 _ if blind => None,
                 Some(there) => there.clone(),
@@ -114,7 +115,7 @@ impl Write<'_> {
             self.database.learn(key, None);
             return Ok(None);
         };
-        let Some(row) = row else { return Ok(None) };
+        let Some(row) = row.sound() else { return Ok(None) };
         let id = row.id;
         let held = row.held(self.database, self.conn)?;
         if key.space() == Space::Count {

@@ -38,6 +38,32 @@ const FIND: &str =
 /// The number of [`COLUMNS`].
 pub(crate) const WIDTH: usize = 13;
 
+/// Which of them is `expires`.
+const EXPIRES: usize = WIDTH - 1;
+
+/// What `expires` is in a row that was removed and still waits to be deleted: no entry ends then. A zero takes no room in
+/// a row, so that to write it moves nothing.
+pub(crate) const REMOVED: i64 = 0;
+
+/// What there is in a row.
+pub(crate) enum Content {
+    Sound(Row),
+    /// What its checksum does not say.
+    Damaged,
+    /// Nothing, see [`REMOVED`].
+    Removed,
+}
+
+impl Content {
+    /// The row, where it can be believed.
+    pub(crate) fn sound(self) -> Option<Row> {
+        match self {
+            Self::Sound(row) => Some(row),
+            Self::Damaged | Self::Removed => None,
+        }
+    }
+}
+
 /// A row whose checksum held.
 #[derive(Debug)]
 pub(crate) struct Row {
@@ -93,16 +119,22 @@ pub(crate) fn checksum(
 }
 
 impl Row {
-    /// The row, or `None` (and a warning) where it is damaged.
-    pub(crate) fn decode(key: &Key, row: &SqlRow<'_>) -> Outcome<Option<Self>> {
+    /// What is in the row; a warning where it is damaged.
+    pub(crate) fn decode(key: &Key, row: &SqlRow<'_>) -> Outcome<Content> {
+        if matches!(row.get_ref(EXPIRES)?, ValueRef::Integer(REMOVED)) {
+            return Ok(Content::Removed);
+        }
         let decoded = Self::parts(row)?;
         let decoded = decoded.filter(|(stored, row)| {
             *stored == checksum(key, row.version, &row.value, row.object.as_ref(), row.end)
         });
-        if decoded.is_none() {
-            tracing::warn!(?key, "a damaged entry counts as absent");
-        }
-        Ok(decoded.map(|(_, row)| row))
+        Ok(match decoded {
+            Some((_, row)) => Content::Sound(row),
+            None => {
+                tracing::warn!(?key, "a damaged entry counts as absent");
+                Content::Damaged
+            }
+        })
     }
 
     fn parts(row: &SqlRow<'_>) -> Outcome<Option<(i64, Self)>> {
@@ -141,7 +173,7 @@ impl Row {
                 tagged: number(9).is_some(),
                 time: moment(10).unwrap_or_default(),
                 used: moment(11).unwrap_or_default(),
-                end: moment(12),
+                end: moment(EXPIRES),
             },
         )))
     }
@@ -257,8 +289,8 @@ fn together(
     }
     // Counters are few, and asked for at every beginning.
     let held = match find(&reader.conn, key)? {
-        Some((_, Some(row))) => Some(row.held(database, &reader.conn)?),
-        Some((_, None)) => return Ok(None),
+        Some((_, Content::Sound(row))) => Some(row.held(database, &reader.conn)?),
+        Some(_) => return Ok(None),
         None => None,
     };
     overlay.learn(key, held.clone());
@@ -276,7 +308,7 @@ fn alone(
     let mut statement = conn.prepare_cached(GET)?;
     let mut rows = statement.query(params![key.space().number(), key.bytes().as_ref()])?;
     let Some(row) = rows.next()? else { return Ok((None, true)) };
-    let Some(found) = Row::decode(key, row)?.filter(|row| row.lives(now)) else {
+    let Some(found) = Row::decode(key, row)?.sound().filter(|row| row.lives(now)) else {
         return Ok((None, false));
     };
     let attached = match (&found.object, row.get_ref(WIDTH)?, row.get_ref(WIDTH + 1)?) {
@@ -288,8 +320,8 @@ fn alone(
     Ok((Some(found.held(database, conn)?.entry(attached, now)), false))
 }
 
-/// The row under a key within a transaction, expired or not. The number is there even if the row is damaged.
-pub(crate) fn find(conn: &Connection, key: &Key) -> Outcome<Option<(i64, Option<Row>)>> {
+/// The number of the row under a key within a transaction, and what is in it, expired or not.
+pub(crate) fn find(conn: &Connection, key: &Key) -> Outcome<Option<(i64, Content)>> {
     let mut statement = conn.prepare_cached(FIND)?;
     let found = statement
         .query_row(params![key.space().number(), key.bytes().as_ref()], |row| {
@@ -297,7 +329,7 @@ pub(crate) fn find(conn: &Connection, key: &Key) -> Outcome<Option<(i64, Option<
         })
         .optional()?;
     match found {
-        Some((id, row)) => Ok(Some((id, row?))),
+        Some((id, content)) => Ok(Some((id, content?))),
         None => Ok(None),
     }
 }

@@ -13,7 +13,7 @@ use afresh_core::{Applied, Batch, Op, Space};
 use rusqlite::params;
 
 use crate::change::Resolved;
-use crate::config::{FOLD, RECENT_HARD, RECENT_MAX};
+use crate::config::{FOLD, RECENT_HARD, RECENT_MAX, REMOVED_AT_ONCE};
 use crate::database::Database;
 use crate::error::Outcome;
 use crate::held::{Effect, decode, encode};
@@ -61,6 +61,15 @@ pub(crate) fn some(database: &Database) -> Outcome<usize> {
     })
 }
 
+/// Deletes some rows of what was removed; whether there are more. What waits need not be folded before: to it, as to
+/// everybody, they are absent.
+pub(crate) fn clean(database: &Database) -> Outcome<bool> {
+    if !database.recent {
+        return Ok(false);
+    }
+    database.write_soon(|write| Ok(End::Commit(write.clean()?)))
+}
+
 /// Whether a batch records executions.
 fn records(batch: &Batch) -> bool {
     batch.ops.iter().any(|op| matches!(op, Op::Put { key, .. } if key.space() == Space::Commit))
@@ -93,8 +102,15 @@ impl Write<'_> {
     fn enter(&mut self, effects: &[Effect]) -> Outcome<()> {
         while self.fold(FOLD)? == FOLD {}
         self.sweep()?;
+        let many = self.database.recent && effects.len() > REMOVED_AT_ONCE;
         for effect in effects {
-            self.store(effect, self.now)?;
+            match effect {
+                Effect::Gone(key) if many => self.mark(key)?,
+                _ => self.store(effect, self.now)?,
+            }
+        }
+        if many {
+            self.database.bell.clean();
         }
         let number = self.number();
         self.meta()?.sequence = number;

@@ -15,6 +15,7 @@ use afresh_core::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::entry::REMOVED;
 use crate::error::Outcome;
 
 /// An entry in full.
@@ -60,7 +61,8 @@ impl Held {
             object: entry.object,
             labels,
             used: now,
-            end: entry.ttl.map(|ttl| now.after(ttl)),
+            // The zero says something else in the tables.
+            end: entry.ttl.map(|ttl| now.after(ttl).max(Timestamp::from_millis(REMOVED + 1))),
         }
     }
 

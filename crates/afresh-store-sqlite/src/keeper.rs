@@ -1,13 +1,14 @@
-//! The thread that keeps an open database in order: folds what is recent into the tables, and copies the log into the
-//! database. It is started when it is first wanted.
+//! The thread that keeps an open database in order: folds what is recent into the tables, copies the log into the
+//! database, and deletes the rows of what was removed. It is started when it is first wanted.
 //!
-//! Invariant: it holds the write lock for about a millisecond at a time and lets others have it in between; when a
-//! [`Keeper`] has been dropped the thread has ended and its connections are closed, so that the process may fork.
+//! Invariant: it holds the write lock for about a millisecond at a time (some, to delete rows) and lets others have it in
+//! between; when a [`Keeper`] has been dropped the thread has ended and its connections are closed, so that the process
+//! may fork.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use afresh_core::Timestamp;
 
@@ -19,6 +20,12 @@ use crate::fold;
 /// How long others have the lock before the next step.
 const PAUSE: Duration = Duration::from_micros(200);
 
+/// How long it must have been quiet before rows of what was removed are deleted.
+const LEISURE: Duration = Duration::from_millis(200);
+
+/// How long others have the lock before the next of them are.
+const STEP: Duration = Duration::from_millis(5);
+
 /// How old recent rows grow, in milliseconds, if there are few.
 const OLD: i64 = 1000;
 
@@ -26,6 +33,8 @@ const OLD: i64 = 1000;
 struct Wish {
     copy: bool,
     fold: bool,
+    /// Not before then.
+    clean: Option<Instant>,
     stop: bool,
 }
 
@@ -91,6 +100,11 @@ impl Bell {
         }
     }
 
+    /// Asks for rows of what was removed to be deleted, when no more of them have come for a while.
+    pub(crate) fn clean(&self) {
+        self.ring(|wish| wish.clean = Some(Instant::now() + LEISURE));
+    }
+
     fn stopped(&self) -> bool {
         self.wish.lock().unwrap_or_else(PoisonError::into_inner).stop
     }
@@ -143,13 +157,27 @@ fn run(database: &Database) {
     let mut connections = None;
     loop {
         let mut wish = bell.wish.lock().unwrap_or_else(PoisonError::into_inner);
-        while !(wish.copy || wish.fold || wish.stop) {
-            wish = bell.wake.wait(wish).unwrap_or_else(PoisonError::into_inner);
-        }
+        let cleans = loop {
+            let left = wish.clean.map(|at| at.saturating_duration_since(Instant::now()));
+            let due = left.is_some_and(|left| left.is_zero());
+            if wish.copy || wish.fold || wish.stop || due {
+                break due;
+            }
+            wish = match left {
+                Some(left) => {
+                    let waited = bell.wake.wait_timeout(wish, left);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => bell.wake.wait(wish).unwrap_or_else(PoisonError::into_inner),
+            };
+        };
         if wish.stop {
             return;
         }
         let (copies, folds) = (wish.copy, wish.fold);
+        if cleans {
+            wish.clean = None;
+        }
         (wish.copy, wish.fold) = (false, false);
         drop(wish);
         if folds {
@@ -158,6 +186,9 @@ fn run(database: &Database) {
         }
         if copies {
             copy(database, &mut connections);
+        }
+        if cleans {
+            clean(database);
         }
     }
 }
@@ -173,6 +204,18 @@ fn fold_all(database: &Database) {
                 return;
             }
         }
+    }
+}
+
+/// One step of what is not urgent; the next one is wished for, unless others want it later.
+fn clean(database: &Database) {
+    match fold::clean(database) {
+        Ok(true) => {
+            let mut wish = database.bell.wish.lock().unwrap_or_else(PoisonError::into_inner);
+            wish.clean.get_or_insert(Instant::now() + STEP);
+        }
+        Ok(false) => {}
+        Err(fault) => tracing::debug!(?fault, "rows of what was removed stay until the next time"),
     }
 }
 

@@ -15,7 +15,7 @@ use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 
 use crate::database::{Database, Reader};
-use crate::entry::{COLUMNS, Row, WIDTH, find};
+use crate::entry::{COLUMNS, Content, Row, WIDTH, find};
 use crate::error::Outcome;
 use crate::meta::Meta;
 use crate::overlay::Overlay;
@@ -137,11 +137,11 @@ fn rows(
         let entry = match Key::new(scan.space, bytes) {
             Ok(key) if overlay.covers(&key) => continue,
             Ok(key) => match Row::decode(&key, row)? {
-                Some(row) => {
+                Content::Sound(row) => {
                     let entry = row.held(database, &reader.conn)?.entry(None, now);
                     Some((key, entry))
                 }
-                None => None,
+                Content::Damaged | Content::Removed => None,
             },
             Err(_) => None,
         };
@@ -155,7 +155,8 @@ pub(crate) fn usage(database: &Database, reader: &mut Reader) -> Outcome<Usage> 
     reader.snapshot(database, |reader, overlay| {
         let mut meta = Meta::load(&reader.conn)?;
         for (key, held) in overlay.entries() {
-            let there = find(&reader.conn, key)?.is_some();
+            let there = find(&reader.conn, key)?;
+            let there = there.is_some_and(|(_, content)| !matches!(content, Content::Removed));
             meta.count(key.space(), i64::from(held.is_some()) - i64::from(there));
         }
         Ok(meta.usage())

@@ -3,11 +3,11 @@
 //! Invariant: a row that had ended or was damaged by the time of a change is replaced by a row with a number of its own
 //! rather than overwritten, so that rows keep the order in which entries began. It judges nothing: see `change`.
 
-use afresh_core::{Key, Tag, Timestamp, Value};
+use afresh_core::{Key, Space, Tag, Timestamp, Value};
 use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
-use rusqlite::{ToSql, params};
+use rusqlite::{OptionalExtension, ToSql, params};
 
-use crate::entry::{Row, checksum, find, space};
+use crate::entry::{REMOVED, Row, checksum, find, space};
 use crate::error::Outcome;
 use crate::held::{Effect, Held, signed};
 use crate::write::Write;
@@ -31,7 +31,7 @@ pub(crate) fn first(time: Timestamp) -> i64 {
     time.as_millis().clamp(-END, END - 1) << BELOW
 }
 
-/// Expired rows removed at a time.
+/// Rows of what has ended or was removed that are deleted at a time: some milliseconds.
 const SWEPT: i64 = 200;
 
 struct Stored<'a>(&'a Value);
@@ -61,7 +61,7 @@ impl Write<'_> {
         match effect {
             Effect::Set(key, held) => {
                 let id = there.as_ref().map(|(id, _)| *id);
-                let row = there.and_then(|(_, row)| row).filter(|row| row.lives(at));
+                let row = there.and_then(|(_, row)| row.sound()).filter(|row| row.lives(at));
                 self.put(key, held, id, row)
             }
             Effect::Gone(key) => there.map_or(Ok(()), |(id, _)| self.take(key, id)),
@@ -173,10 +173,42 @@ impl Write<'_> {
     /// Removes a row with its tags, whether or not it was marked as having any: the mark may be what is
     /// damaged.
     fn take(&mut self, key: &Key, id: i64) -> Outcome<()> {
-        self.conn.prepare_cached("DELETE FROM entry WHERE id = ?1")?.execute([id])?;
+        self.drop_entry(id, Some(key.space()))
+    }
+
+    fn drop_entry(&mut self, id: i64, space: Option<Space>) -> Outcome<()> {
+        let marked = self
+            .conn
+            .prepare_cached("DELETE FROM entry WHERE id = ?1 RETURNING expires")?
+            .query_row([id], |row| Ok(matches!(row.get_ref(0)?, ValueRef::Integer(REMOVED))))
+            .optional()?;
         self.conn.prepare_cached("DELETE FROM tag WHERE entry = ?1")?.execute([id])?;
-        self.meta()?.count(key.space(), -1);
+        // What is marked was counted then.
+        if let Some(space) = space
+            && marked != Some(true)
+        {
+            self.meta()?.count(space, -1);
+        }
         Ok(())
+    }
+
+    /// Removes an entry and leaves its row to be deleted later, with its place in the index.
+    pub(crate) fn mark(&mut self, key: &Key) -> Outcome<()> {
+        let marked = self
+            .conn
+            .prepare_cached(
+                "UPDATE entry SET expires = ?3 WHERE space = ?1 AND key = ?2 AND expires IS NOT ?3",
+            )?
+            .execute(params![key.space().number(), key.bytes().as_ref(), REMOVED])?;
+        if marked > 0 {
+            self.meta()?.count(key.space(), -1);
+        }
+        Ok(())
+    }
+
+    /// Deletes some of the rows that were marked; whether there may be more.
+    pub(crate) fn clean(&mut self) -> Outcome<bool> {
+        self.delete_ended(REMOVED)
     }
 
     /// Removes some of the expired, if they were not looked for a moment ago. To be called when everything is in the
@@ -185,18 +217,24 @@ impl Write<'_> {
         if !self.database.sweep_due(self.now) {
             return Ok(());
         }
-        let mut statement =
-            self.conn.prepare_cached("SELECT id, space FROM entry WHERE expires <= ?1 LIMIT ?2")?;
-        let expired: Vec<(i64, i64)> = statement
-            .query_map([self.now.as_millis(), SWEPT], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        for (id, number) in expired {
-            self.conn.prepare_cached("DELETE FROM entry WHERE id = ?1")?.execute([id])?;
-            self.conn.prepare_cached("DELETE FROM tag WHERE entry = ?1")?.execute([id])?;
-            if let Some(space) = space(number) {
-                self.meta()?.count(space, -1);
-            }
+        // More of what was removed than a sweep takes is for the keeper.
+        if self.delete_ended(self.now.as_millis())? {
+            self.database.bell.clean();
         }
         Ok(())
+    }
+
+    /// Deletes some rows whose time was up at `now`; whether there may be more.
+    fn delete_ended(&mut self, now: i64) -> Outcome<bool> {
+        let mut statement =
+            self.conn.prepare_cached("SELECT id, space FROM entry WHERE expires <= ?1 LIMIT ?2")?;
+        let ended: Vec<(i64, i64)> = statement
+            .query_map([now, SWEPT], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        let more = i64::try_from(ended.len()) == Ok(SWEPT);
+        for (id, number) in ended {
+            self.drop_entry(id, space(number))?;
+        }
+        Ok(more)
     }
 }

@@ -5,7 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use afresh_core::Store;
 use afresh_engine::{GcOptions, GcReport};
+use afresh_store_memory::MemoryStore;
+use afresh_store_sqlite::{SqliteOptions, SqliteStore};
+use afresh_testkit::{Fault, FaultyStore};
 use pollster::block_on;
 use tempfile::TempDir;
 
@@ -108,4 +112,38 @@ fn a_writer_never_loses_an_object_to_gc() {
     let report = block_on(collector.verify(false, |_, _| ())).unwrap();
     println!("{rounds} rounds of gc beside 3 writers; {} commits left", report.commits);
     assert!(report.is_clean(), "{:?}", &report.problems[..report.problems.len().min(5)]);
+}
+
+#[test]
+fn an_answer_that_came_meanwhile_stays_and_all_else_goes() {
+    const MANY: i64 = 300;
+    let dir = TempDir::new().unwrap();
+    let sqlite = SqliteStore::open(&dir.path().join("store"), SqliteOptions::default()).unwrap();
+    let stores: [Arc<dyn Store>; 2] = [Arc::new(MemoryStore::new()), Arc::new(sqlite)];
+    for store in stores {
+        let faulty = FaultyStore::new(store.clone());
+        let (collector, engine) = (over(Arc::new(faulty.clone())), over(store));
+        for n in 0..MANY {
+            compute(&engine, "f", n, "old");
+        }
+        // It has read the heads by then, and deletes nothing before.
+        faulty.plan("list", 1, Fault::Delay(Duration::from_secs(1)));
+        let before = faulty.calls("list");
+        let report = thread::scope(|scope| {
+            let options = GcOptions { max_size: Some(0), ..GcOptions::default() };
+            let collecting = scope.spawn(move || block_on(collector.gc(&options)).unwrap());
+            while faulty.calls("list") == before {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let forced = block_on(engine.start(&fingerprint("f", 7))).unwrap();
+            block_on(forced.finish(execution("f", 7), output("new"))).unwrap();
+            collecting.join().unwrap()
+        });
+        assert_eq!(report.commits, MANY as u64);
+        let left = block_on(engine.stats()).unwrap();
+        assert_eq!((left.commits, left.answers), (1, 1));
+        assert_eq!(&hit(&engine, "f", 7).unwrap().bytes[..], b"new");
+        assert!((0..MANY).all(|n| n == 7 || hit(&engine, "f", n).is_none()));
+        assert!(block_on(engine.verify(false, |_, _| ())).unwrap().is_clean());
+    }
 }

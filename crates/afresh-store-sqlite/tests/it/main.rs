@@ -11,5 +11,6 @@ mod damage;
 mod fixture;
 mod places;
 mod recent;
+mod removed;
 mod suite;
 mod support;

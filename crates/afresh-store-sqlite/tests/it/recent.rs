@@ -21,12 +21,12 @@ use proptest::prelude::*;
 use crate::places::{Small, as_nobody};
 use crate::support::{folder, noise, open};
 
-fn named(space: Space, number: u64) -> Key {
+pub fn named(space: Space, number: u64) -> Key {
     Key::new(space, format!("{number:06}")).unwrap()
 }
 
 /// Records an execution: a commit with labels and a head, as the engine does.
-fn record(store: &dyn Store, number: u64, when: When) -> Applied {
+pub fn record(store: &dyn Store, number: u64, when: When) -> Applied {
     let labels = Labels {
         function: Some(format!("f{}", number % 3)),
         tags: vec![Tag::new("odd", Some((number % 2).to_string())).unwrap()],
@@ -41,19 +41,19 @@ fn record(store: &dyn Store, number: u64, when: When) -> Applied {
     block_on(store.apply(Batch { objects: vec![], ops })).unwrap()
 }
 
-fn done(applied: Applied) -> Vec<Done> {
+pub fn done(applied: Applied) -> Vec<Done> {
     match applied {
         Applied::All(done) => done,
         Applied::Refused { .. } => panic!("{applied:?}"),
     }
 }
 
-fn one(store: &dyn Store, key: Key) -> Option<Entry> {
+pub fn one(store: &dyn Store, key: Key) -> Option<Entry> {
     block_on(store.get(&[key])).unwrap().remove(0)
 }
 
 /// Rows of `recent`, and of `entry`.
-fn waiting(path: &Path) -> (i64, i64) {
+pub fn waiting(path: &Path) -> (i64, i64) {
     let conn = rusqlite::Connection::open(path.join("store-v1.sqlite")).unwrap();
     let count = |table: &str| {
         conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
@@ -61,7 +61,7 @@ fn waiting(path: &Path) -> (i64, i64) {
     (count("recent"), count("entry"))
 }
 
-fn keys(store: &dyn Store, mut scan: Scan) -> Vec<String> {
+pub fn keys(store: &dyn Store, mut scan: Scan) -> Vec<String> {
     let mut keys = Vec::new();
     loop {
         let page = block_on(store.scan(&scan)).unwrap();
@@ -75,17 +75,29 @@ fn keys(store: &dyn Store, mut scan: Scan) -> Vec<String> {
     }
 }
 
-/// A store whose every batch records something, on several handles in turn; every so often it folds.
+/// A store whose every batch does something more, on several handles in turn; every so often it folds.
 #[derive(Debug)]
-struct Restless {
+pub struct Restless {
     stores: Vec<SqliteStore>,
     turn: AtomicUsize,
     fold: usize,
+    more: Vec<Op>,
 }
 
 impl Restless {
+    /// Every batch records something.
     fn new(stores: Vec<SqliteStore>, fold: usize) -> Self {
-        Self { stores, turn: AtomicUsize::new(0), fold }
+        let key = Key::new(Space::Commit, "came and went").unwrap();
+        let entry = NewEntry::record("");
+        let put = Op::Put { key: key.clone(), entry, when: When::Always };
+        let more = vec![put, Op::Delete { key, when: When::Always }];
+        Self { stores, turn: AtomicUsize::new(0), fold, more }
+    }
+
+    /// Every batch is one that removes much.
+    pub fn removing(self) -> Self {
+        let delete = |number| Op::Delete { key: named(Space::Named, number), when: When::Always };
+        Self { more: (1 << 40..).take(80).map(delete).collect(), ..self }
     }
 
     fn next(&self) -> &SqliteStore {
@@ -110,10 +122,7 @@ impl Store for Restless {
 
     async fn apply(&self, mut batch: Batch) -> Result<Applied> {
         let len = batch.ops.len();
-        let key = Key::new(Space::Commit, "came and went").unwrap();
-        let entry = NewEntry::record("");
-        batch.ops.push(Op::Put { key: key.clone(), entry, when: When::Always });
-        batch.ops.push(Op::Delete { key, when: When::Always });
+        batch.ops.extend_from_slice(&self.more);
         Ok(match self.next().apply(batch).await? {
             Applied::All(mut done) => {
                 done.truncate(len);
@@ -160,7 +169,7 @@ impl Store for Restless {
     }
 }
 
-fn restless(clock: &ManualClock, fold: usize) -> (tempfile::TempDir, Restless) {
+pub fn restless(clock: &ManualClock, fold: usize) -> (tempfile::TempDir, Restless) {
     let (parent, path) = folder();
     let options = SqliteOptions { clock: clock.function(), ..SqliteOptions::default() };
     let open = || SqliteStore::open(&path, options.clone()).unwrap();
