@@ -70,12 +70,15 @@ sys.path.insert(0, str(TESTS))
 
 import cases_class  # noqa: E402
 import cases_data  # noqa: E402
+import cases_further  # noqa: E402
 import cases_more  # noqa: E402
+import cases_outside  # noqa: E402
 import cases_reach  # noqa: E402
 import cases_text  # noqa: E402
 from corpus import DIFFERENT, SAME, Case  # noqa: E402
 
-CASES: list[Case] = [*cases_text.CASES, *cases_reach.CASES, *cases_class.CASES, *cases_data.CASES, *cases_more.CASES]
+MODULES = (cases_text, cases_reach, cases_class, cases_data, cases_more, cases_outside, cases_further)
+CASES: list[Case] = [case for module in MODULES for case in module.CASES]
 
 # What became of a case.
 RECOMPUTED, HIT = "recomputed", "hit"

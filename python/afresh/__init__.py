@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from afresh.client import Client
     from afresh.codecs import JsonCodec, PickleCodec, SafePickleCodec
     from afresh.dependencies import Dir, Env, File
-    from afresh.models import Commit, Stats, Usage
+    from afresh.models import Accept, Commit, Planned, Stats, Usage
     from afresh.protocols import Executor, Serializer, Store
     from afresh.settings import configure, detect, disable, disabled, enable, enabled
     from afresh.why import Explanation
@@ -46,6 +46,7 @@ else:
 __version__ = _afresh.__version__
 
 __all__ = [
+    "Accept",
     "AfreshError",
     "AsyncClient",
     "CacheWarning",
@@ -63,6 +64,7 @@ __all__ = [
     "File",
     "JsonCodec",
     "PickleCodec",
+    "Planned",
     "ResultRef",
     "SafePickleCodec",
     "Serializer",
@@ -86,6 +88,7 @@ __all__ = [
 
 # Loaded when first asked for, so that a script that only decorates a function starts quickly.
 _LATER = {
+    "Accept": "models",
     "AsyncClient": "aclient",
     "Client": "client",
     "Commit": "models",
@@ -96,6 +99,7 @@ _LATER = {
     "File": "dependencies",
     "JsonCodec": "codecs",
     "PickleCodec": "codecs",
+    "Planned": "models",
     "SafePickleCodec": "codecs",
     "Serializer": "protocols",
     "Stats": "models",

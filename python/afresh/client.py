@@ -257,7 +257,7 @@ class Client:
         if found is not None:
             return found
         if isinstance(function, Memo):
-            options = function._own.over(self.options)
+            options = function._said.over(self.options)
             found = function._with(options, store=self.engine, codec=self.codec, executor=self.executor)
         elif callable(function):
             found = self._make(function, options=self.options)
@@ -335,8 +335,34 @@ class Client:
 
         records = found.pop("records")
         found["source_diff"] = source_diff(*records) if records else ""
-        found["arguments"] = {name: (before, after) for name, before, after in found["arguments"]}
+        arguments = found["arguments"]
+        found["arguments"] = {name: (before, after) for name, before, after, _ in arguments}
+        found["inside"] = {name: inside for name, *_, inside in arguments if inside is not None}
         return found
+
+    # -- edits -----------------------------------------------------------------------------------
+
+    def plan(self, what: str | os.PathLike[str] | None = None) -> list[models.Planned]:
+        """What becomes of what is remembered of each function, by the files as they are now.
+
+        ``what`` is a module, a file or a folder; every function on record without it. Nothing runs and nothing is
+        imported.
+        """
+        import json
+
+        found = self.engine.plan(os.getcwd(), None if what is None else os.fspath(what))
+        warn.emit()
+        return [models.planned(raw) for raw in json.loads(found)["functions"]]
+
+    def accept(self, function: Callable[..., Any], reason: str | None = None, *, of: Any = None) -> models.Accept:
+        """Records that the last edit of a function does not matter for what this client remembers of it; see
+        ``Memo.accept``.
+        """
+        return self._memo(function).accept(reason, of=of)
+
+    def unaccept(self, function: Callable[..., Any]) -> bool:
+        """Withdraws what ``accept`` recorded of a function as it is now. Whether there was something."""
+        return self._memo(function).unaccept()
 
     # -- tidying ---------------------------------------------------------------------------------
 

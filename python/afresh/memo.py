@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import types
 
-from afresh import _afresh, freshness, miss, settings, signature, stores, warn
+from afresh import _afresh, freshness, identity, miss, settings, signature, stores, warn
 from afresh.codecs import PickleCodec
 from afresh.codecs import codec as make_codec
 from afresh.errors import AfreshError, ConfigError, TaskError
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from afresh import models
-    from afresh.identity import Identity, Mutable
+    from afresh.identity import Identity
+    from afresh.identity._model import Mutable
+    from afresh.models import Accept
     from afresh.why import Explanation
 
 MODES = ("code", "name")
@@ -76,7 +78,7 @@ class Memo(_afresh.Memo):
         for attribute in _NAMES:
             if hasattr(function, attribute):
                 self.__dict__[attribute] = getattr(function, attribute)
-        self._own = self._merged = options or Options()
+        self._said = self._merged = options or Options()
         self._configured = -1
         self.codec = make_codec(codec)
         self.executor = executor
@@ -95,6 +97,8 @@ class Memo(_afresh.Memo):
         # What `_define` finds: with the remembered functions that it calls, and files and variables as they are.
         self._tracks: tuple[str, ...] = self._track
         self._declared: tuple[tuple[Any, bytes], ...] = ()
+        # Name, digest, digest of the code and what writes the record, as they were last found, whatever was accepted.
+        self._own: tuple[str, bytes, bytes, Callable[[], bytes]] | None = None
         self._store = stores.check(store, secret)
         self._secret = secret
         signature.parameters(function, self.ignore)
@@ -104,7 +108,7 @@ class Memo(_afresh.Memo):
     def _options(self) -> Options:
         """The options, with the defaults of the process for what they leave open."""
         if self._configured != settings.version:
-            merged, self._configured = self._own.over(settings.defaults), settings.version
+            merged, self._configured = self._said.over(settings.defaults), settings.version
             self._merged = merged
         return self._merged
 
@@ -121,8 +125,6 @@ class Memo(_afresh.Memo):
         """The name under which calls are remembered: the same in every process, also in a script run by itself."""
         if self._name is not None:
             return self._name
-        from afresh import identity
-
         return identity.identify(self.__wrapped__).name
 
     def _engine(self) -> _afresh.Engine:
@@ -144,7 +146,6 @@ class Memo(_afresh.Memo):
 
     def _identify(self) -> None:
         function = self.__wrapped__
-        from afresh import identity
         from afresh.dependencies import look
 
         found = identity.identify(function)
@@ -162,6 +163,8 @@ class Memo(_afresh.Memo):
                 warn.once(f"{name}: {note}")
             mutable = self._live(found, name)
         if self._depends_on:
+            from afresh.dependencies import look
+
             looked = look(self._depends_on)
             for note in looked.notes:
                 warn.once(f"{name}: {note}")
@@ -176,6 +179,13 @@ class Memo(_afresh.Memo):
             rows.append(_row("track", ", ".join(self._track)))
         kinds = {*self._track, *(kind for one in seen for kind in one.tracks)}
         self._tracks = tuple(sorted(kinds))
+        own = digest
+
+        def record() -> bytes:
+            return found.write_record(name, own, rows, aside=not by_code)
+
+        self._own = (name, own, found.digest, record)
+        digest = self._engine().stands_for(name, own)
         self._hash = digest.hex()
         self._key = found.key if by_code and self._name is None else name
         self._set(
@@ -183,7 +193,8 @@ class Memo(_afresh.Memo):
             name,
             self._key,
             digest,
-            found.write_record(name, digest, rows, aside=not by_code),
+            # Asked for at the first miss: a hit has no use for it.
+            record,
             signature.parameters(function, self.ignore),
             [watch for one in seen for watch in one.watch],
             [absent for one in seen for absent in one.absent],
@@ -216,7 +227,7 @@ class Memo(_afresh.Memo):
 
     def with_options(self, **options: Any) -> Memo:
         """The same function with other options for some calls, such as ``f.with_options(force=True)(x)``."""
-        return self._with(Options(**options).over(self._own, anew=True))
+        return self._with(Options(**options).over(self._said, anew=True))
 
     def options(self, **options: Any) -> Memo:
         """As ``with_options``: ``f.options(ttl=0)(x)``. A ttl replaces ``stale``, ``early``, ``soft`` and ``sliding``."""
@@ -271,12 +282,27 @@ class Memo(_afresh.Memo):
 
         return explain(self, args, kwargs)
 
+    def accept(self, reason: str | None = None, *, of: Any = None) -> Accept:
+        """Records that the last edit of the function, or of anything it reaches, does not matter: from now on, and in
+        every process, the function as it is now answers as the one of the newest commit with other code, or of the
+        commit ``of``. ``unaccept`` takes it back.
+        """
+        from afresh.accepts import accept
+
+        return accept(self, reason, of)
+
+    def unaccept(self) -> bool:
+        """Withdraws what ``accept`` recorded of the function as it is now. Whether there was something. What the
+        edited code has answered meanwhile is taken back.
+        """
+        from afresh.accepts import unaccept
+
+        return unaccept(self)
+
     def _opaque(self) -> tuple[str, ...]:
         """What the function reaches and is identified by only weakly."""
         if self._version is not None or self._mode != "code":
             return ()
-        from afresh import identity
-
         return tuple(identity.identify(self.__wrapped__).opaque)
 
     def _keyed(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _afresh.Call | None:
@@ -815,17 +841,17 @@ def _names(freeze: Any) -> tuple[str, ...] | Literal[True]:
 
 def _is_outside(value: Any) -> bool:
     from afresh.dependencies import Dependency
-    from afresh.identity import inside
 
-    return isinstance(inside(value), Dependency)
+    return isinstance(identity.inside(value), Dependency)
 
 
 def _weigh(live: list[Mutable], name: str) -> None:
     """Says so, once, where looking at data on each call is what a call costs."""
+    if not live:
+        return
     from afresh.dependencies import weight
-    from afresh.identity import inside
 
-    weights = [(weight(inside(value)), label, value) for label, value, _ in live]
+    weights = [(weight(identity.inside(value)), label, value) for label, value, _ in live]
     total = sum(size for size, *_ in weights)
     if total <= HEAVY:
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-__all__ = ["Argument", "Commit", "Output", "Stats", "Usage"]
+__all__ = ["Accept", "Argument", "Change", "Commit", "Output", "Planned", "Stats", "Usage"]
 
 
 class Argument(NamedTuple):
@@ -70,6 +70,81 @@ class Commit(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<Commit {self.short_hash} {self.function} {self.status}>"
+
+
+class Accept(NamedTuple):
+    """An accepted edit: the function under the digest ``new`` answers as it did under ``old``.
+
+    ``edits`` are label, place and new digest of what was edited; the digest of what is gone is None.
+    """
+
+    function: str
+    new: str
+    old: str
+    edits: tuple[tuple[str, str | None, str | None], ...]
+    at: datetime
+    user: str
+    host: str
+    reason: str | None
+
+    def __str__(self) -> str:
+        text = f"the edit of {_edited(self.edits)} on {self.at.astimezone():%Y-%m-%d}"
+        who = "@".join(part for part in (self.user, self.host) if part)
+        return text + (f" by {who}" if who else "") + (f": {self.reason}" if self.reason else "")
+
+
+def _edited(edits: tuple[tuple[str, str | None, str | None], ...]) -> str:
+    """``helper `etl.clean` (etl.py:41), and 2 more``."""
+    if not edits:
+        return "the function"
+    label, place, _ = edits[0]
+    role, _, name = label.partition(" ")
+    text = f"{role} `{name}`" if name else f"`{role}`"
+    more = f", and {len(edits) - 1} more" if len(edits) > 1 else ""
+    return text + (f" ({place})" if place else "") + more
+
+
+class Change(NamedTuple):
+    """Something of a function that is another today; ``kind`` is ``"changed"``, ``"new"`` or ``"gone"``.
+
+    ``before`` and ``after`` are its source or its value.
+    """
+
+    label: str
+    place: str | None
+    kind: str
+    digest: str | None
+    before: str | None
+    after: str | None
+    note: str | None
+
+
+class Planned(NamedTuple):
+    """What becomes of the answers of one function: see ``Client.plan``.
+
+    ``verdict`` is ``"unchanged"``, ``"accepted"``, ``"recompute"``, ``"gone"`` or ``"cannot-tell"``; ``answers`` is how
+    many there are, ``took`` how many seconds they took to compute, ``found_again`` how many of an earlier version come
+    back. ``untold`` says what cannot be told before running.
+    """
+
+    function: str
+    place: str | None
+    verdict: str
+    answers: int
+    took: float
+    found_again: int
+    changes: tuple[Change, ...]
+    untold: tuple[str, ...]
+    commit: str
+
+    def __str__(self) -> str:
+        parts = [
+            f"{part.label} {part.note or part.kind}" + (f" ({part.place})" if part.place else "")
+            for part in self.changes
+        ]
+        why = "; ".join([*parts, *self.untold])
+        count = f"{self.answers} answer{'' if self.answers == 1 else 's'}, {self.took:.3g} s"
+        return f"{self.function}: {self.verdict} ({count})" + (f": {why}" if why else "")
 
 
 class Stats(NamedTuple):
@@ -139,6 +214,27 @@ def commit(raw: dict[str, Any]) -> Commit:
         error=f"{error[0]}: {error[1]}" if error else None,
         traceback=error[2] if error else None,
         value_digest=bytes(digest) if digest else None,
+    )
+
+
+def accept(raw: dict[str, Any]) -> Accept:
+    """A typed record of an accepted edit."""
+    at = datetime.fromtimestamp(raw["at"] / 1000, tz=timezone.utc)
+    return Accept(**{**raw, "at": at, "edits": tuple(raw["edits"])})
+
+
+def planned(raw: dict[str, Any]) -> Planned:
+    """A typed record of what the engine compared."""
+    return Planned(
+        function=raw["function"],
+        place=raw["place"],
+        verdict=raw["verdict"],
+        answers=raw["answers"],
+        took=raw["took_us"] / 1e6,
+        found_again=raw["found_again"],
+        changes=tuple(Change(**change) for change in raw["changes"]),
+        untold=tuple(raw["untold"]),
+        commit=raw["commit"],
     )
 
 

@@ -7,6 +7,7 @@ records, so that there is nothing to prepare for the question.
 from __future__ import annotations
 
 from afresh import _afresh, models, warn
+from afresh.accepts import accepted
 from afresh.records import changes, source_diff
 
 TYPE_CHECKING = False
@@ -62,6 +63,7 @@ def explain(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Explan
         if memo._options.force or memo._options.cache is False:
             setting = "force=True" if memo._options.force else "cache=False"
             notes.append(f"{setting}: the function runs whatever is stored")
+        notes[:0] = [f"accepted: {one}" for one in accepted(memo)]
     # The first line is about the call, what the functions look like comes last.
     head, *rest = lines
     text = "\n".join([_line(head), *(f"  {_line(note)}" for note in notes), *rest])
@@ -135,6 +137,7 @@ def _miss(found: dict[str, Any], commit: models.Commit | None) -> list[str]:
     if difference["function_changed"]:
         parts.append(("" if arguments else "same arguments; ") + _changed(before, after, difference["records"]))
     parts += [_differs(*argument) for argument in arguments]
+    inside = [_line(line) for *_, inner in arguments if inner for line in inner["lines"]]
     seen = "never computed; nearest" if arguments else "computed before"
     near = f"  {seen}: {_line(_nearest(found, commit))}"
     if commit.error is not None:
@@ -142,7 +145,7 @@ def _miss(found: dict[str, Any], commit: models.Commit | None) -> list[str]:
     diff = [_line(line) for line in source_diff(before, after).splitlines()]
     if len(diff) > MOST_LINES:
         diff[MOST_LINES:] = [f"... {len(diff) - MOST_LINES} more lines"]
-    return [f"miss: {'; '.join(parts)}", near, *diff]
+    return [f"miss: {'; '.join(parts)}", near, *(f"    {line}" for line in inside), *diff]
 
 
 _LINES = {"hit": _hit, "outdated": _outdated, "expired": _expired, "unusable": _unusable, "miss": _miss}
@@ -184,8 +187,10 @@ def _changed(before: str, after: str, known: Any) -> str:
     return text
 
 
-def _differs(name: str, before: str | None, after: str | None) -> str:
+def _differs(name: str, before: str | None, after: str | None, inside: dict[str, Any] | None) -> str:
     """How one argument differs."""
+    if inside is not None:
+        return f"argument `{name}` differs: {_short(inside['headline'])}"
     if before is None:
         return f"argument `{name}` is new: {_short(after)}"
     if after is None:

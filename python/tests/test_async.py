@@ -193,3 +193,43 @@ def test_a_call_that_comes_back_to_itself_does_not_wait_for_itself(store):
         return "inner" if len(seen) > 1 else "outer, " + await again()
 
     assert asyncio.run(asyncio.wait_for(again(), 30)) == "outer, inner"
+
+
+def test_what_a_call_gives_behaves_as_a_coroutine(store):
+    import collections.abc
+    import inspect
+
+    @afresh.memo(store=store)
+    async def double(x):
+        await asyncio.sleep(0)
+        return (2 * x, StopIteration("x"))
+
+    async def look():
+        for _ in range(3):
+            one = double(4)
+            assert inspect.iscoroutine(one) and inspect.isawaitable(one) and asyncio.iscoroutine(one)
+            assert isinstance(one, collections.abc.Coroutine) and one.__name__ == "double"
+            assert one.cr_code is double.__wrapped__.__code__ and one.cr_frame is None and not one.cr_running
+            value, raised = await one
+            assert value == 8 and type(raised) is StopIteration
+            with pytest.raises(RuntimeError, match="already awaited"):
+                await one
+            assert (await asyncio.create_task(double(4)))[0] == 8
+            assert (await asyncio.wait_for(double(4), 1))[0] == 8
+            assert [v[0] for v in await asyncio.gather(double(4), double(4))] == [8, 8]
+            closed = double(4)
+            closed.close()
+            with pytest.raises(ValueError, match="thrown"):
+                double(4).throw(ValueError("thrown"))
+        return "done"
+
+    assert asyncio.run(look()) == "done"
+    for _ in range(2):
+        one = double(4)
+        with pytest.raises(StopIteration) as ended:
+            one.send(None)
+        assert ended.value.value[0] == 8
+        one = iter(double(4))
+        with pytest.raises(StopIteration) as ended:
+            next(one)
+        assert ended.value.value[0] == 8

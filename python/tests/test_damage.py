@@ -136,6 +136,9 @@ ROWS = {
     "the commits' records": "UPDATE entry SET value = zeroblob(40) WHERE space = 2",
     "a swapped answer": "UPDATE entry SET value = (SELECT value FROM entry e WHERE e.space = 1 AND e.id <> entry.id), "
     "object = (SELECT object FROM entry e WHERE e.space = 1 AND e.id <> entry.id) WHERE space = 1",
+    "what is recent": "UPDATE recent SET data = zeroblob(40)",
+    "a bit of what is recent": "UPDATE recent SET data = CAST(substr(data, 1, 60) || 'x' || substr(data, 62) AS BLOB)",
+    "no recent changes": "DELETE FROM recent",
 }
 
 
@@ -143,6 +146,9 @@ ROWS = {
 def test_damaged_rows(filled, what, said):
     import sqlite3
 
+    if "recent" not in what:
+        # To count is to bring what is recent into the tables.
+        afresh.Client(filled).stats()
     with sqlite3.connect(os.path.join(filled, "store-v1.sqlite")) as db:
         assert db.execute(ROWS[what]).rowcount > 0
     db.close()

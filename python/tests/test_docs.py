@@ -310,7 +310,38 @@ class Postcard:
         }
 
     def commit(self) -> dict[str, Any]:
+        version = self.take(1)
+        assert version in (b"\1", b"\2")
+        found = self.record()
+        if version == b"\2":
+            found["outlines"] = self.list(lambda: (self.unsigned(), self.object(), self.option(self.bytes)))
+            assert found["outlines"]
+        return found
+
+    def outline(self) -> dict[str, Any]:
         assert self.take(1) == b"\1"
+        return {"parts": self.list(self.part)}
+
+    def part(self) -> tuple[Any, ...]:
+        preview, case = self.text(), self.unsigned()
+        rest = lambda: self.option(lambda: (self.unsigned(), self.take(8)))  # noqa: E731
+        if case == 0:
+            return preview, "leaf", self.take(8)
+        if case == 1:
+            return preview, "fields", self.list(lambda: (self.unsigned(), self.text())), rest()
+        if case == 2:
+            return preview, "items", self.unsigned(), rest()
+        if case == 3:
+            return preview, "members", self.list(lambda: (self.take(8), self.text())), rest()
+        return preview, "rows", self.text(), self.list(self.unsigned), self.cells()
+
+    def cells(self) -> Any:
+        case = self.unsigned()
+        if case == 0:
+            return self.list(lambda: self.take(4))
+        return (self.unsigned(), self.bytes(), self.bytes()) if case == 1 else self.take(8)
+
+    def record(self) -> dict[str, Any]:
         return {
             "fingerprint": self.id(),
             "function": self.text(),
@@ -408,6 +439,53 @@ def test_a_reader_written_from_the_formats_page_reads_a_store() -> None:
 
     outcome = _whole(entry(2, str(failed))["record"], "commit")["outcome"]
     assert (outcome["type"], outcome["message"]) == ("ValueError", "no data")
+
+
+def test_an_outline_is_what_the_formats_page_says() -> None:
+    store = DictStore()
+    client = afresh.Client(store)
+
+    def fit(config: dict[str, Any], weights: list[int]) -> None:
+        return None
+
+    weights = [row * row for row in range(1000)]
+    done = client.submit(fit, {"depth": 3, "odd": {1}}, weights)
+    commit = _whole(_whole(store[f"entries/2/{done.commit_hash}"], "entry")["record"], "commit")
+    (config, (_, length), inline), (place, object, absent) = commit["outlines"]
+    assert (config, len(inline), place, absent) == (0, length, 1, None)
+
+    def short(value: object) -> bytes:
+        return afresh._afresh.digest_value(value)[0][:8]
+
+    assert _whole(inline, "outline")["parts"] == [
+        ("{'depth': 3, 'odd': set(1)}", "fields", [(0, '"depth"'), (0, '"odd"')], None),
+        ("3", "leaf", short(3)),
+        ("set(1)", "members", [(short(1), "1")], None),
+    ]
+    data = store[f"objects/{object[0]}"]
+    assert len(data) == object[1]
+    (part,) = _whole(data, "outline")["parts"]
+    size, sums, strata = part[4]
+    assert part[1:4] == ("rows", "", [1000]) and size == 0
+
+    wrap = (1 << 64) - 1
+
+    def mix(x: int) -> int:
+        x = (x ^ x >> 32) * 0xD6E8FEB86659FD93 & wrap
+        return x ^ x >> 29
+
+    tables = {prime: [[0, 0] for _ in range(prime)] for prime in (79, 83, 89)}
+    counted = [[0] * 256 for _ in range(10)]
+    for row, weight in enumerate(weights):
+        spread = (row + 1) * 0x9E3779B97F4A7C15 & wrap
+        hash, x = mix(int.from_bytes(short(weight), "little") ^ spread), mix(spread)
+        for prime, table in tables.items():
+            table[row % prime][0] += hash
+            table[row % prime][1] += hash * row
+        counted[min((64 - x.bit_length()) // 2, 9)][x & 255] += hash >> 32
+    cells = [number & wrap for table in tables.values() for cell in table for number in cell]
+    assert sums == b"".join(number.to_bytes(8, "little") for number in cells)
+    assert strata == bytes(number & 255 for level in counted for number in level)
 
 
 def _whole(data: bytes, kind: str) -> dict[str, Any]:

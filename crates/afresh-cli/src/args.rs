@@ -8,8 +8,8 @@ use afresh::{Error, Status, Tag, units};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    clear, completions, diff, export, gc, get, history, import, invalidate, log, rm, show, stats,
-    verify, why,
+    accept, clear, completions, diff, export, gc, get, history, import, invalidate, log, plan, rm,
+    show, stats, verify, why,
 };
 
 const AFTER_HELP: &str = "\
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Get(get::Options),
     Diff(diff::Options),
     Why(why::Options),
+    Plan(plan::Options),
+    Accept(accept::Options),
     History(history::Options),
     Rm(rm::Options),
     Invalidate(invalidate::Options),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use afresh::{Commit, Kept, Outcome};
+use afresh::{Commit, Kept, Outcome, Who};
 
 use crate::human;
 use crate::style::Role;
@@ -38,7 +38,10 @@ pub(crate) fn result(commit: &Commit) -> Cell {
 
 /// `anna on workstation`.
 pub(crate) fn by(commit: &Commit) -> String {
-    let who = &commit.who;
+    person(&commit.who)
+}
+
+pub(crate) fn person(who: &Who) -> String {
     match (who.user.as_str(), who.host.as_str()) {
         ("", "") => String::new(),
         ("", host) => format!("on {host}"),

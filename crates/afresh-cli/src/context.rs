@@ -3,9 +3,10 @@
 //! It holds no answers and decides nothing about the store; it is the host, taken apart and ready to use.
 
 use std::io::{BufReader, Read, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use afresh::{Commit, CommitId, Engine, Timestamp};
+use afresh::{Commit, CommitId, Engine, Timestamp, Who};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
@@ -33,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) zone: TimeZone,
     pub(crate) json: bool,
     pub(crate) address: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) who: Who,
     pub(crate) show_value: Option<ShowValue>,
 }
 
@@ -52,6 +55,8 @@ impl Context {
             zone: host.zone,
             json: false,
             address: store::address(None, environment),
+            folder: host.folder,
+            who: host.who,
             show_value: host.show_value,
         }
     }
@@ -106,6 +111,12 @@ impl Context {
             Failure::new(format!("the answer could not be written as JSON: {error}"))
         })?;
         writeln!(self.out, "{text}")?;
+        Ok(())
+    }
+
+    /// Writes one line, which is clean already.
+    pub(crate) fn line(&mut self, line: &str) -> Result<(), Failure> {
+        writeln!(self.out, "{line}")?;
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use afresh::Difference;
+use afresh::{ArgumentChange, Difference, Inner, Inward};
 use serde::Serialize;
 use similar::{ChangeTag, TextDiff};
 
@@ -38,6 +38,43 @@ pub(crate) struct ArgumentView {
     name: String,
     a: Option<String>,
     b: Option<String>,
+    /// Where inside; null where that is not known.
+    inside: Option<InsideView>,
+}
+
+/// Where an argument differs inside.
+#[derive(Serialize)]
+struct InsideView {
+    /// In one line for people.
+    text: String,
+    differences: Vec<PartView>,
+    /// How many there are besides these.
+    more: u64,
+}
+
+#[derive(Serialize)]
+struct PartView {
+    /// `config["model"]["depth"]`.
+    place: String,
+    /// `changed`, `added` or `removed`.
+    change: &'static str,
+    a: Option<String>,
+    b: Option<String>,
+    rows: Option<RowsView>,
+}
+
+#[derive(Serialize)]
+struct RowsView {
+    /// `rows`, `elements`, `items` or `parts`.
+    unit: &'static str,
+    /// The extents.
+    a: Vec<u64>,
+    b: Vec<u64>,
+    /// How many differ of those that both have; null where that is not known.
+    differing: Option<u64>,
+    exact: bool,
+    /// The first of them, in row-major order.
+    first: Vec<u64>,
 }
 
 /// The parts that are not the same, by label, in the order of the second record; then those that went.
@@ -143,7 +180,34 @@ pub(crate) fn function(
 /// The arguments that differ, for programs.
 pub(crate) fn argument_views(difference: &Difference) -> Vec<ArgumentView> {
     let changes = difference.arguments.iter().cloned();
-    changes.map(|change| ArgumentView { name: change.name, a: change.a, b: change.b }).collect()
+    let view = |change: ArgumentChange| {
+        let inside = change.inside.map(|inner| inside(&change.name, inner));
+        ArgumentView { name: change.name, a: change.a, b: change.b, inside }
+    };
+    changes.map(view).collect()
+}
+
+fn inside(name: &str, inner: Inner) -> InsideView {
+    let text = inner.headline(name);
+    let part = |one: Inward| PartView {
+        place: one.place(name),
+        change: one.turn.as_str(),
+        a: one.a,
+        b: one.b,
+        rows: one.counted.map(|counted| RowsView {
+            unit: counted.unit,
+            a: counted.before,
+            b: counted.after,
+            differing: counted.differing,
+            exact: counted.exact,
+            first: counted.first,
+        }),
+    };
+    InsideView {
+        text,
+        differences: inner.differences.into_iter().map(part).collect(),
+        more: inner.more,
+    }
 }
 
 pub(crate) fn arguments(difference: &Difference, cx: &mut Context) -> Result<(), Failure> {
@@ -152,6 +216,14 @@ pub(crate) fn arguments(difference: &Difference, cx: &mut Context) -> Result<(),
     }
     heading(cx, "arguments", "differ")?;
     for change in &difference.arguments {
+        if let Some(inner) = &change.inside {
+            let name = text::line(&change.name);
+            writeln!(cx.out, "  {name}  {}", text::line(&inner.headline(&change.name)))?;
+            for line in inner.lines(&change.name) {
+                writeln!(cx.out, "    {}", text::line(&line))?;
+            }
+            continue;
+        }
         let values = values(change.a.as_deref(), change.b.as_deref()).unwrap_or_default();
         writeln!(cx.out, "  {}  {values}", text::line(&change.name))?;
     }

@@ -4,10 +4,11 @@
 //! a variable means is decided where it is used.
 
 use std::env;
+use std::fs;
 use std::io::{self, IsTerminal};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use afresh::Timestamp;
+use afresh::{Timestamp, Who};
 use jiff::tz::TimeZone;
 use terminal_size::{Width, terminal_size_of};
 
@@ -40,6 +41,9 @@ impl Host {
             environment: Environment::read(),
             stdin: Box::new(io::stdin()),
             zone: TimeZone::system(),
+            // Without one, only paths on record are of use.
+            folder: env::current_dir().unwrap_or_default(),
+            who: who(),
             ..Self::new(Box::new(stdout), Box::new(io::stderr()), now)
         }
     }
@@ -47,4 +51,16 @@ impl Host {
 
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Who runs this process, as far as it is told.
+fn who() -> Who {
+    let user = ["LOGNAME", "USER", "LNAME", "USERNAME"].into_iter().find_map(variable);
+    let kernel = || fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let host = kernel().or_else(|| variable("HOSTNAME")).or_else(|| variable("COMPUTERNAME"));
+    Who {
+        user: user.unwrap_or_default(),
+        host: host.unwrap_or_default().trim().to_owned(),
+        pid: std::process::id(),
+    }
 }

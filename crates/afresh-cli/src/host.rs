@@ -5,8 +5,9 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 
-use afresh::Timestamp;
+use afresh::{Timestamp, Who};
 use jiff::tz::TimeZone;
 
 /// Renders a stored value (codec, stored bytes) for a person by really loading it.
@@ -51,6 +52,10 @@ pub struct Host {
     pub now: Timestamp,
     /// The time zone that moments are shown in.
     pub zone: TimeZone,
+    /// The working directory: where `plan` and `accept` find today's files.
+    pub folder: PathBuf,
+    /// Who asks: goes into what is recorded in their name.
+    pub who: Who,
     /// Loads a value for `get --unpickle`. Only a Python process can.
     pub show_value: Option<ShowValue>,
 }
@@ -73,6 +78,8 @@ impl Host {
             environment: Environment::default(),
             now,
             zone: TimeZone::UTC,
+            folder: PathBuf::new(),
+            who: Who::default(),
             show_value: None,
         }
     }
@@ -88,6 +95,8 @@ impl fmt::Debug for Host {
             .field("environment", &self.environment)
             .field("now", &self.now)
             .field("zone", &self.zone)
+            .field("folder", &self.folder)
+            .field("who", &self.who)
             .finish_non_exhaustive()
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Stored as one format byte ([`COMMIT_FORMAT`]) and the postcard encoding of the fields in order;
 //! its id is the digest of exactly those bytes under a prefix of its own, so that a commit can
-//! neither be altered nor taken for an object.
+//! neither be altered nor taken for an object. A commit that has outlines of its arguments is stored with them behind
+//! the other fields, under [`OUTLINED_FORMAT`]; one that has none is stored as before there were any.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,6 +18,8 @@ use crate::{
 
 /// The first byte of an encoded commit.
 pub const COMMIT_FORMAT: u8 = 1;
+/// The first byte of an encoded commit with outlines.
+pub const OUTLINED_FORMAT: u8 = 2;
 
 const DOMAIN: &[u8] = b"afresh/commit/1\n";
 
@@ -188,6 +191,17 @@ pub struct Who {
     pub pid: u32,
 }
 
+/// What is inside an argument, as an [outline](crate::Outline).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outlined {
+    /// Which argument, by its place.
+    pub argument: u32,
+    /// The outline's stored form.
+    pub object: ObjectRef,
+    /// The bytes themselves, where they are few: then there is no object in the store.
+    pub inline: Option<Vec<u8>>,
+}
+
 /// The immutable record of one execution.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
@@ -219,6 +233,9 @@ pub struct Commit {
     pub who: Who,
     /// Random, so that no two executions have one id.
     pub nonce: u64,
+    /// What is inside those arguments that have an inside.
+    #[serde(skip)]
+    pub outlines: Vec<Outlined>,
 }
 
 impl Commit {
@@ -227,7 +244,12 @@ impl Commit {
     /// # Errors
     /// [`Kind::Codec`] if the encoder refuses, which it does not for these types.
     pub fn encode(&self) -> Result<(CommitId, Bytes)> {
-        let bytes = postcard::to_extend(self, vec![COMMIT_FORMAT]).map_err(|error| {
+        let format = if self.outlines.is_empty() { COMMIT_FORMAT } else { OUTLINED_FORMAT };
+        let mut encoded = postcard::to_extend(self, vec![format]);
+        if !self.outlines.is_empty() {
+            encoded = encoded.and_then(|bytes| postcard::to_extend(&self.outlines, bytes));
+        }
+        let bytes = encoded.map_err(|error| {
             Error::new(Kind::Codec, "a commit could not be encoded").with_source(error)
         })?;
         Ok((Self::id_of(&bytes), bytes.into()))
@@ -248,7 +270,22 @@ impl Commit {
                 Error::new(Kind::Corrupt, "a commit is not what was written").with_key(id.short())
             );
         }
-        decode(bytes, COMMIT_FORMAT, "commit")
+        if bytes.first() != Some(&OUTLINED_FORMAT) {
+            return decode(bytes, COMMIT_FORMAT, "commit");
+        }
+        let (mut commit, outlines): (Self, Vec<Outlined>) =
+            decode(bytes, OUTLINED_FORMAT, "commit")?;
+        if outlines.is_empty() {
+            return Err(Error::new(Kind::Corrupt, "a stored commit has no outlines to go with it"));
+        }
+        commit.outlines = outlines;
+        Ok(commit)
+    }
+
+    /// Every object that explains the commit and need not be there: the function record and outlines.
+    pub fn explanations(&self) -> impl Iterator<Item = ObjectId> + '_ {
+        let stored = self.outlines.iter().filter(|outlined| outlined.inline.is_none());
+        self.function_record.into_iter().chain(stored.map(|outlined| outlined.object.id))
     }
 
     /// How it ended, in one byte.

@@ -10,6 +10,7 @@
 //! | digest a value the same way in every language | [`fp1`] |
 //! | say what a call is | [`Function`], [`Argument`], [`fp1::fingerprint`] |
 //! | read or write the record of an execution | [`Commit`] |
+//! | say what is inside an argument | [`Outline`], [`sketch`] |
 //! | implement a store | [`Store`], [`Batch`], [`Entry`], [`Scan`] |
 //! | report a failure | [`Error`] |
 #![forbid(unsafe_code)]
@@ -25,7 +26,9 @@ mod generation;
 mod head;
 mod id;
 mod key;
+mod outline;
 mod scan;
+pub mod sketch;
 mod store;
 mod time;
 
@@ -33,7 +36,8 @@ pub use batch::{Applied, Batch, Done, Op, When};
 pub use blob::Blob;
 pub use bytes::Bytes;
 pub use commit::{
-    COMMIT_FORMAT, Commit, Failure, INLINE_MAX, Kept, ObjectRef, Outcome, Status, Tag, Who,
+    COMMIT_FORMAT, Commit, Failure, INLINE_MAX, Kept, OUTLINED_FORMAT, ObjectRef, Outcome,
+    Outlined, Status, Tag, Who,
 };
 pub use entry::{Entry, Labels, NewEntry, Value, Version};
 pub use error::{Error, Kind, Result, Retry};
@@ -42,6 +46,9 @@ pub use generation::{Changing, Generation, Stamp, Words};
 pub use head::{HEAD_FORMAT, Head};
 pub use id::{CommitId, Fingerprint, FunctionId, ObjectId, ParseIdError};
 pub use key::{Key, MAX_KEY, Space};
+pub use outline::{
+    Cells, Inside, Name, OUTLINE_DEPTH, OUTLINE_FORMAT, Outline, Rest, Rows, Short, short,
+};
 pub use scan::{Order, Page, Scan};
 pub use store::{Capabilities, ObjectInfo, Removed, Store, StoreInfo, Usage};
 pub use time::Timestamp;

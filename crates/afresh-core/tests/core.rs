@@ -5,7 +5,7 @@
 use afresh_core::fp1::{Digest, Encoder};
 use afresh_core::{
     Argument, Commit, CommitId, Error, Failure, Fingerprint, FunctionId, Head, Kept, Kind,
-    ObjectId, ObjectRef, Outcome, Retry, Status, Tag, Timestamp, Who,
+    ObjectId, ObjectRef, Outcome, Outlined, Retry, Status, Tag, Timestamp, Who,
 };
 
 fn digest(write: impl FnOnce(&mut Encoder)) -> String {
@@ -35,6 +35,7 @@ fn commit(outcome: Outcome) -> Commit {
         tags: vec![Tag::new("team", Some("a".into())).unwrap()],
         who: Who { user: "ana".into(), host: "box".into(), pid: 7 },
         nonce: 9,
+        outlines: Vec::new(),
     }
 }
 
@@ -133,6 +134,34 @@ fn commits_round_trip_and_name_their_bytes() {
             assert_eq!(Commit::decode(&id, &damaged).unwrap_err().kind(), Kind::Corrupt);
         }
     }
+}
+
+#[test]
+fn outlines_stand_behind_a_commit_that_has_some() {
+    let plain = commit(kept());
+    let (_, before) = plain.encode().unwrap();
+    assert_eq!(before[0], 1);
+    let inline = Outlined {
+        argument: 0,
+        object: ObjectRef { id: ObjectId::of(b"small"), len: 5 },
+        inline: Some(b"small".to_vec()),
+    };
+    let stored = Outlined {
+        argument: 1,
+        object: ObjectRef { id: ObjectId::of(b"large"), len: 5 },
+        inline: None,
+    };
+    let outlined = Commit { outlines: vec![inline, stored.clone()], ..plain };
+    let (id, bytes) = outlined.encode().unwrap();
+    assert_eq!((bytes[0], &bytes[1..before.len()]), (2, &before[1..]));
+    assert_eq!(Commit::decode(&id, &bytes).unwrap(), outlined);
+    let explained: Vec<_> = outlined.explanations().collect();
+    assert_eq!(explained, [ObjectId::of(b"record"), stored.object.id]);
+    // None of them is written as if there were no such thing.
+    let mut none = before.to_vec();
+    none[0] = 2;
+    none.push(0);
+    assert_eq!(Commit::decode(&Commit::id_of(&none), &none).unwrap_err().kind(), Kind::Corrupt);
 }
 
 #[test]

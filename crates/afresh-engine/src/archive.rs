@@ -1,7 +1,7 @@
 //! Export and import: the whole store as one zstd-compressed tar, written and read as a stream.
 //!
-//! Members in this order: `afresh-archive-1` (a line of JSON), `objects/<hex>`, `commits/<hex>`, `heads/<hex>`;
-//! the contents are the stored bytes, and for a head the id of its commit. Objects come before the entries that refer to them, so an import that
+//! Members in this order: `afresh-archive-1` (a line of JSON), `objects/<hex>`, `commits/<hex>`, `heads/<hex>`,
+//! `accepts/<hex>`; the contents are the stored bytes, and for a head the id of its commit. Objects come before the entries that refer to them, so an import that
 //! is cut off leaves nothing that leads nowhere. Everything is verified on the way in.
 
 use std::collections::HashSet;
@@ -12,6 +12,7 @@ use afresh_core::{
     Result, Scan, Space, Status, Value, Version, When,
 };
 
+use crate::accept;
 use crate::access::FAILED;
 use crate::begin::SWEEP;
 use crate::engine::Engine;
@@ -90,6 +91,14 @@ impl Engine {
                 return Err(error);
             }
         }
+        let mut accepts = Vec::new();
+        self.each(accept::scan(), |key, entry| {
+            accepts.extend(accept::id(&key).zip(entry.record().cloned()));
+        })
+        .await?;
+        for (id, record) in accepts {
+            member(&mut tar, &format!("accepts/{id}"), &record)?;
+        }
         let packed = tar.into_inner().map_err(|error| writing(&error))?;
         packed.finish().and_then(|mut to| to.flush()).map_err(|error| writing(&error))?;
         Ok(report)
@@ -145,6 +154,11 @@ impl Engine {
                 "heads" => {
                     self.import_head(&Fingerprint::new(*id.as_bytes()), &bytes, &mut report)
                         .await?;
+                }
+                "accepts" => {
+                    if !self.import_accepted(&bytes).await? {
+                        tracing::warn!("accepted edits in the archive are damaged and left out");
+                    }
                 }
                 _ => return Err(unknown(&path)),
             }

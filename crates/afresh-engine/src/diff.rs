@@ -1,8 +1,9 @@
 //! What differs between two commits, as data; the front ends render it.
 
-use afresh_core::{Argument, Bytes, Commit, Result};
+use afresh_core::{Argument, Bytes, Commit, Kind, Outline, Result};
 
 use crate::engine::Engine;
+use crate::inside::Inner;
 
 /// How one argument differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct ArgumentChange {
     pub a: Option<String>,
     /// The value in the second.
     pub b: Option<String>,
+    /// Where inside, as far as both were looked into.
+    pub inside: Option<Inner>,
 }
 
 /// What differs between two commits.
@@ -42,13 +45,62 @@ impl Engine {
         } else {
             None
         };
-        Ok(Difference {
+        let mut difference = Difference {
             name_changed: a.function != b.function,
             function_changed,
             records,
             arguments: arguments(&a.arguments, &b.arguments),
             output_changed: a.output().zip(b.output()).map(|((a, _), (b, _))| a.id != b.id),
-        })
+        };
+        for change in &mut difference.arguments {
+            let before = self.outline(a, &change.name).await?;
+            if let Some((before, after)) = before.zip(self.outline(b, &change.name).await?) {
+                change.inside = Inner::of(&before, &after);
+            }
+        }
+        Ok(difference)
+    }
+
+    /// Looks into the arguments that differ between an execution and a call that has these outlines, by name.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn look_inside(
+        &self,
+        before: &Commit,
+        outlines: &[(String, Bytes)],
+        difference: &mut Difference,
+    ) -> Result<()> {
+        for change in &mut difference.arguments {
+            let now = outlines.iter().find(|(name, _)| *name == change.name);
+            let Some(now) = now.and_then(|(_, bytes)| Outline::decode(bytes).ok()) else {
+                continue;
+            };
+            if let Some(before) = self.outline(before, &change.name).await? {
+                change.inside = Inner::of(&before, &now);
+            }
+        }
+        Ok(())
+    }
+
+    /// What was inside an argument of an execution; `None` where that was not kept, or cannot be read.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn outline(&self, commit: &Commit, argument: &str) -> Result<Option<Outline>> {
+        let place = commit.arguments.iter().position(|found| found.name == argument);
+        let kept = place.and_then(|place| {
+            commit.outlines.iter().find(|outlined| outlined.argument as usize == place)
+        });
+        let Some(kept) = kept else { return Ok(None) };
+        let bytes = match &kept.inline {
+            Some(bytes) => Some(Bytes::from(bytes.clone())),
+            None => match self.store().read(&kept.object.id).await {
+                Err(error) if error.kind() == Kind::Corrupt => None,
+                read => read?,
+            },
+        };
+        Ok(bytes.and_then(|bytes| Outline::decode(&bytes).ok()))
     }
 }
 
@@ -65,6 +117,7 @@ pub(crate) fn arguments(a: &[Argument], b: &[Argument]) -> Vec<ArgumentChange> {
                 name: arg.name.clone(),
                 a: a.map(|a| a.preview),
                 b: b.map(|b| b.preview),
+                inside: None,
             })
         })
         .collect()

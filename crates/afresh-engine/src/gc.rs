@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use afresh_core::{
-    Commit, CommitId, Fingerprint, Head, Key, ObjectId, Op, Result, Scan, Space, Status, Timestamp,
-    When,
+    Applied, Batch, Commit, CommitId, Fingerprint, Head, Key, ObjectId, Op, Result, Scan, Space,
+    Status, Timestamp, Version, When,
 };
 
 use crate::engine::Engine;
@@ -57,7 +57,7 @@ struct Candidate {
     expired: bool,
     failed: bool,
     inline: u64,
-    objects: [Option<ObjectId>; 2],
+    objects: Vec<ObjectId>,
 }
 
 impl Engine {
@@ -89,7 +89,7 @@ impl Engine {
                     .output()
                     .filter(|_| commit.stored_output().is_none())
                     .map_or(0, |(o, _)| o.len),
-                objects: [sweep::object(&entry), commit.function_record],
+                objects: sweep::object(&entry).into_iter().chain(commit.explanations()).collect(),
             });
         })
         .await?;
@@ -128,10 +128,13 @@ impl Engine {
             }
         }
         if !options.dry_run {
-            // One batch a head: another answer that came meanwhile refuses its own batch only.
-            for (key, version) in ops {
-                let ops = vec![Op::Delete { key, when: When::Is(version) }];
-                self.apply(afresh_core::Batch { objects: Vec::new(), ops }).await?;
+            for some in ops.chunks(sweep::BATCH) {
+                // Another answer that came meanwhile refuses them all; one by one it refuses its own only.
+                if !self.delete_heads(some).await? {
+                    for one in some.chunks(1) {
+                        self.delete_heads(one).await?;
+                    }
+                }
             }
             let gone =
                 keep.go.iter().flat_map(|c| sweep::delete(Key::commit(&c.id), c.failed)).collect();
@@ -158,6 +161,17 @@ impl Engine {
         }
         Ok(report)
     }
+
+    /// Deletes heads that are still these, together. Whether all were.
+    async fn delete_heads(&self, heads: &[(Key, Version)]) -> Result<bool> {
+        let delete = |(key, version): &(Key, Version)| Op::Delete {
+            key: key.clone(),
+            when: When::Is(*version),
+        };
+        let ops = heads.iter().map(delete).collect();
+        let applied = self.apply(Batch { objects: Vec::new(), ops }).await?;
+        Ok(matches!(applied, Applied::All(_)))
+    }
 }
 
 struct Choice {
@@ -176,7 +190,7 @@ fn choose(
     let (mut go, mut stay): (Vec<_>, Vec<_>) =
         candidates.drain(..).partition(|c| c.expired || old.is_some_and(|old| c.used < old));
     let mut references: HashMap<ObjectId, u64> = HashMap::new();
-    for id in stay.iter().flat_map(|c| c.objects.iter().flatten()) {
+    for id in stay.iter().flat_map(|c| &c.objects) {
         *references.entry(*id).or_default() += 1;
     }
     if let Some(budget) = options.max_size {
@@ -189,7 +203,7 @@ fn choose(
             && let Some(commit) = stay.pop()
         {
             total = total.saturating_sub(commit.inline);
-            for id in commit.objects.iter().flatten() {
+            for id in &commit.objects {
                 if let Some(count) = references.get_mut(id) {
                     *count -= 1;
                     if *count == 0 {

@@ -185,7 +185,7 @@ fn pause(waited: Duration) -> Duration {
     match waited.as_millis() {
         0..100 => Duration::from_micros(500),
         100..5_000 => Duration::from_millis(1),
-        _ => Duration::from_millis(5),
+        _ => Duration::from_micros(1500),
     }
 }
 

@@ -8,6 +8,8 @@
 //! The engine does not print, does not read the environment and holds no globals; what a person should
 //! know goes out as [`tracing`] events of level `WARN`.
 
+mod accept;
+mod accepted;
 mod access;
 mod archive;
 mod begin;
@@ -18,10 +20,12 @@ mod explain;
 mod flight;
 mod gc;
 mod hostlock;
+mod inside;
 mod log;
 mod policy;
 mod record;
 mod refresh;
+mod remembered;
 mod remove;
 mod sign;
 mod spool;
@@ -29,7 +33,10 @@ mod stats;
 mod sweep;
 mod ticket;
 mod verify;
+mod words;
 
+pub use accept::Withdrawn;
+pub use accepted::{Accept, Accepted, Edit};
 pub use archive::{ExportReport, ImportReport};
 pub use begin::{Begun, Hit, SLACK};
 pub use busy::Busy;
@@ -37,9 +44,11 @@ pub use diff::{ArgumentChange, Difference};
 pub use engine::{Clock, Engine, Options};
 pub use explain::{Again, Answer, Asked, Explanation, Nearest, Ran};
 pub use gc::{GcOptions, GcReport};
+pub use inside::{Counted, Inner, Inward, Step, Turn};
 pub use log::LogQuery;
 pub use policy::{Early, Evidence, Policy, RAISED, Verdict, judge};
 pub use record::{Execution, Output};
+pub use remembered::{Remembered, Worth};
 pub use remove::Selection;
 pub use sign::Secret;
 pub use stats::Stats;

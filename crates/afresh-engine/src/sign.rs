@@ -7,8 +7,12 @@
 
 use std::fmt;
 
-use afresh_core::{Fingerprint, ObjectId, fp1};
+use afresh_core::{Fingerprint, FunctionId, ObjectId, fp1};
 
+use crate::accepted::Accept;
+
+/// What the signature of a statement about an edit begins with, where that of an answer has a fingerprint.
+const ACCEPT: &[u8] = b"afresh/accept/1\n";
 const CONTEXT: &str = "afresh 2026-11-21 signature of an answer v1";
 
 /// A key made of a secret text. The text itself is not kept.
@@ -28,6 +32,31 @@ impl Secret {
     pub(crate) fn verifies(&self, signature: Option<&[u8; 32]>, claim: &Claim<'_>) -> bool {
         // The comparison of `blake3::Hash` takes the same time for all inputs.
         signature.is_some_and(|found| self.mac(claim) == *found)
+    }
+
+    /// Signs that a function under one digest answers as under another.
+    pub(crate) fn sign_accept(
+        &self,
+        function: &str,
+        new: &FunctionId,
+        old: &FunctionId,
+    ) -> [u8; 32] {
+        *self.mac_accept(function, new, old).as_bytes()
+    }
+
+    pub(crate) fn verifies_accept(&self, function: &str, accept: &Accept) -> bool {
+        let found = accept.signature.as_ref();
+        found.is_some_and(|found| self.mac_accept(function, &accept.new, &accept.old) == *found)
+    }
+
+    fn mac_accept(&self, function: &str, new: &FunctionId, old: &FunctionId) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(ACCEPT);
+        hasher.update(&(function.len() as u64).to_le_bytes());
+        hasher.update(function.as_bytes());
+        hasher.update(new.as_bytes());
+        hasher.update(old.as_bytes());
+        hasher.finalize()
     }
 
     fn mac(&self, claim: &Claim<'_>) -> blake3::Hash {

@@ -7,9 +7,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
 
 use afresh_core::{
-    Applied, Batch, Blob, Commit, CommitId, Failure, Fingerprint, Function, Head, INLINE_MAX, Kept,
-    Key, Labels, NewEntry, ObjectId, ObjectRef, Op, Outcome, Result, Status, Timestamp, Value,
-    Version, When,
+    Applied, Batch, Blob, Bytes, Commit, CommitId, Failure, Fingerprint, Function, Head,
+    INLINE_MAX, Kept, Key, Labels, NewEntry, ObjectId, ObjectRef, Op, Outcome, Outlined, Result,
+    Status, Timestamp, Value, Version, When,
 };
 
 use crate::access::FAILED;
@@ -32,6 +32,7 @@ pub struct Ticket {
     publish: bool,
     /// There is an answer that is used meanwhile.
     refresh: bool,
+    outlines: Vec<(u32, Bytes)>,
     flight: Option<Flight>,
     lock: Option<HostLock>,
 }
@@ -72,6 +73,7 @@ impl Ticket {
             basis,
             publish: true,
             refresh: false,
+            outlines: Vec::new(),
             flight,
             lock,
         }
@@ -92,6 +94,14 @@ impl Ticket {
     /// There is an answer to be replaced: after a failure it is a while until the next attempt.
     pub(crate) fn refreshing(mut self) -> Self {
         self.refresh = true;
+        self
+    }
+
+    /// Keeps with the execution what is inside its arguments: place of the argument, encoded
+    /// [outline](afresh_core::Outline).
+    #[must_use]
+    pub fn outlined(mut self, outlines: Vec<(u32, Bytes)>) -> Self {
+        self.outlines = outlines;
         self
     }
 
@@ -149,9 +159,10 @@ impl Ticket {
         mut self,
         execution: Execution,
         outcome: Outcome,
-        objects: Vec<(ObjectId, Blob)>,
+        mut objects: Vec<(ObjectId, Blob)>,
         replay: Option<Replay>,
     ) -> Result<Finished> {
+        let outlines = outlines(std::mem::take(&mut self.outlines), &mut objects);
         let inner = &self.engine.inner;
         let took = execution.took.unwrap_or_else(|| self.clock.elapsed());
         let function = &execution.function;
@@ -170,6 +181,7 @@ impl Ticket {
             tags: execution.tags,
             who: inner.who.clone(),
             nonce: random(),
+            outlines,
         };
         let (id, bytes) = commit.encode()?;
         let mut ops = vec![Op::Put {
@@ -277,6 +289,19 @@ impl Ticket {
             }
         }
     }
+}
+
+/// Keeps small outlines within the commit, and the others as objects.
+fn outlines(encoded: Vec<(u32, Bytes)>, objects: &mut Vec<(ObjectId, Blob)>) -> Vec<Outlined> {
+    let keep = |(argument, bytes): (u32, Bytes)| {
+        let object = ObjectRef { id: ObjectId::of(&bytes), len: bytes.len() as u64 };
+        let inline = (bytes.len() <= INLINE_MAX).then(|| bytes.to_vec());
+        if inline.is_none() {
+            objects.push((object.id, bytes.into()));
+        }
+        Outlined { argument, object, inline }
+    };
+    encoded.into_iter().map(keep).collect()
 }
 
 pub(crate) fn expect(version: Option<Version>) -> When {

@@ -8,6 +8,8 @@ use afresh_core::{
     Status, When,
 };
 
+use crate::accept;
+use crate::accepted::Accepted;
 use crate::engine::Engine;
 use crate::sweep;
 
@@ -26,6 +28,8 @@ pub enum Problem {
     HeadWithoutObject(Fingerprint),
     /// The commit refers to a result that is not there.
     CommitWithoutObject(CommitId),
+    /// What was accepted of a function, which is named by the digest of its name, cannot be read.
+    DamagedAccepts(ObjectId),
 }
 
 impl fmt::Display for Problem {
@@ -42,6 +46,9 @@ impl fmt::Display for Problem {
             }
             Self::CommitWithoutObject(id) => {
                 write!(f, "commit {} names a result that is gone", id.short())
+            }
+            Self::DamagedAccepts(id) => {
+                write!(f, "the accepted edits of a function ({}) are damaged", id.short())
             }
         }
     }
@@ -148,6 +155,14 @@ impl Engine {
                     orphans.push((fingerprint, head.commit, key));
                 }
                 _ => {}
+            }
+        })
+        .await?;
+        self.each(accept::scan(), |key, entry| {
+            if entry.record().and_then(|record| Accepted::decode(record)).is_none() {
+                let id = accept::id(&key).unwrap_or(ObjectId::new([0; 32]));
+                report.problems.push(Problem::DamagedAccepts(id));
+                ops.push(Op::Delete { key, when: When::Is(entry.version) });
             }
         })
         .await?;

@@ -19,12 +19,15 @@
 
 mod binding;
 mod bound;
+mod combine;
 mod constant;
 mod definition;
 mod encode;
 mod error;
 mod expr;
+mod literal;
 mod locate;
+mod parts;
 mod pattern;
 mod scope;
 mod source;
@@ -33,6 +36,9 @@ mod stmt;
 mod writer;
 
 pub use binding::{Binding, Statements};
+pub use combine::combine;
 pub use definition::{Definition, Dynamic, Origin, Parameter, Reference, Style};
 pub use error::Error;
+pub use literal::Literal;
+pub use parts::{Call, Part, Parts};
 pub use source::Source;

@@ -87,8 +87,19 @@ impl<'a> Visitor<'a> for Functions<'a, '_> {
     fn visit_expr(&mut self, _expr: &'a Expr) {}
 }
 
-/// The lambdas that start on this line.
-pub(crate) fn lambdas<'a>(body: &'a [Stmt], lines: &Lines, line: u32) -> Vec<&'a ExprLambda> {
+/// The functions of this qualified name (`f`, `C.f`, `make.<locals>.f`), in order.
+pub(crate) fn functions<'a>(body: &'a [Stmt], qualname: &str) -> Vec<&'a StmtFunctionDef> {
+    let mut search = Named::new(qualname);
+    search.visit_body(body);
+    search.functions
+}
+
+/// The lambdas that start on this line; all of them where there is none.
+pub(crate) fn lambdas<'a>(
+    body: &'a [Stmt],
+    lines: &Lines,
+    line: Option<u32>,
+) -> Vec<&'a ExprLambda> {
     let mut search = Lambdas { lines, line, depth: 0, found: Vec::new() };
     search.visit_body(body);
     search.found
@@ -96,7 +107,7 @@ pub(crate) fn lambdas<'a>(body: &'a [Stmt], lines: &Lines, line: u32) -> Vec<&'a
 
 struct Lambdas<'a, 's> {
     lines: &'s Lines,
-    line: u32,
+    line: Option<u32>,
     depth: usize,
     found: Vec<&'a ExprLambda>,
 }
@@ -104,14 +115,14 @@ struct Lambdas<'a, 's> {
 impl<'a> Visitor<'a> for Lambdas<'a, '_> {
     fn visit_stmt(&mut self, stmt: &'a Stmt) {
         let (first, last) = self.lines.span(stmt.range());
-        if (first..=last).contains(&self.line) {
+        if self.line.is_none_or(|line| (first..=last).contains(&line)) {
             visitor::walk_stmt(self, stmt);
         }
     }
 
     fn visit_expr(&mut self, expr: &'a Expr) {
         if let Expr::Lambda(lambda) = expr
-            && self.lines.line(lambda.start()) == self.line
+            && self.line.is_none_or(|line| self.lines.line(lambda.start()) == line)
         {
             self.found.push(lambda);
         }
@@ -129,19 +140,26 @@ impl<'a> Visitor<'a> for Lambdas<'a, '_> {
 
 /// The classes of this qualified name (`Outer.Inner`, `make.<locals>.Inner`).
 pub(crate) fn classes<'a>(body: &'a [Stmt], qualname: &str) -> Vec<&'a StmtClassDef> {
-    let wanted = qualname.split('.').filter(|part| *part != "<locals>").collect();
-    let mut search = Classes { wanted, path: Vec::new(), found: Vec::new() };
+    let mut search = Named::new(qualname);
     search.visit_body(body);
-    search.found
+    search.classes
 }
 
-struct Classes<'a, 's> {
+struct Named<'a, 's> {
     wanted: Vec<&'s str>,
     path: Vec<&'a str>,
-    found: Vec<&'a StmtClassDef>,
+    functions: Vec<&'a StmtFunctionDef>,
+    classes: Vec<&'a StmtClassDef>,
 }
 
-impl<'a> Visitor<'a> for Classes<'a, '_> {
+impl<'s> Named<'_, 's> {
+    fn new(qualname: &'s str) -> Self {
+        let wanted = qualname.split('.').filter(|part| *part != "<locals>").collect();
+        Self { wanted, path: Vec::new(), functions: Vec::new(), classes: Vec::new() }
+    }
+}
+
+impl<'a> Visitor<'a> for Named<'a, '_> {
     fn visit_stmt(&mut self, stmt: &'a Stmt) {
         let name = match stmt {
             Stmt::FunctionDef(def) => def.name.as_str(),
@@ -151,10 +169,10 @@ impl<'a> Visitor<'a> for Classes<'a, '_> {
         self.path.push(name);
         if self.wanted.starts_with(&self.path) {
             match stmt {
-                Stmt::ClassDef(class) if self.path.len() == self.wanted.len() => {
-                    self.found.push(class);
-                }
-                _ => visitor::walk_stmt(self, stmt),
+                _ if self.path.len() < self.wanted.len() => visitor::walk_stmt(self, stmt),
+                Stmt::FunctionDef(def) => self.functions.push(def),
+                Stmt::ClassDef(class) => self.classes.push(class),
+                _ => {}
             }
         }
         self.path.pop();

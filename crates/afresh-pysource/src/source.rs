@@ -14,6 +14,7 @@ use crate::definition::{Definition, Dynamic, Parameter, Style};
 use crate::encode::{Encoder, Introspects, decorator_path};
 use crate::error::{Error, Result};
 use crate::locate::{self, Lines};
+use crate::parts::Parts;
 use crate::scope::Walker;
 
 /// One parsed file, cell or snippet.
@@ -73,7 +74,7 @@ impl Source {
         body_start: Option<(u32, u32)>,
         style: &Style,
     ) -> Result<Definition> {
-        let mut found = locate::lambdas(self.body(), &self.lines, line);
+        let mut found = locate::lambdas(self.body(), &self.lines, Some(line));
         found.retain(|one| {
             let names = one.parameters.as_deref().map(parameter_names).unwrap_or_default();
             names == parameters
@@ -100,6 +101,35 @@ impl Source {
             });
         }
         self.only(found.into_iter().map(Piece::Class), style)
+    }
+
+    /// The class of this qualified name, taken apart.
+    pub fn class_parts(&self, qualname: &str) -> Result<Parts> {
+        match locate::classes(self.body(), qualname).as_slice() {
+            [class] => Ok(Parts::of(class, &self.text)),
+            [] => Err(Error::NotFound),
+            _ => Err(Error::Ambiguous),
+        }
+    }
+
+    /// Every function of this qualified name (`f`, `C.f`, `make.<locals>.f`), wherever it is: several where it is
+    /// defined under a condition, or as getter and setter.
+    pub fn functions(&self, qualname: &str, style: &Style) -> Result<Vec<Definition>> {
+        let found = locate::functions(self.body(), qualname);
+        found.into_iter().map(|def| self.definition(&Piece::Function(def), style)).collect()
+    }
+
+    /// Every lambda, in order.
+    pub fn lambdas(&self, style: &Style) -> Result<Vec<Definition>> {
+        let found = locate::lambdas(self.body(), &self.lines, None);
+        found.into_iter().map(|lambda| self.definition(&Piece::Lambda(lambda), style)).collect()
+    }
+
+    /// The digest of everything, as [`module`](Self::module) has it, without the rest.
+    pub fn digest(&self, style: &Style) -> Result<[u8; 32]> {
+        let mut encoder = Encoder::new(&self.text, style, self.introspects);
+        encoder.statements(&self.body().iter().collect::<Vec<_>>())?;
+        Ok(encoder.writer.finish())
     }
 
     /// Everything: the whole module as statements.
@@ -136,6 +166,17 @@ impl Source {
     /// The modules of which every name is imported at module level: leading dots and name.
     pub fn star_imports(&self) -> Vec<(u32, String)> {
         Bound::of_body(self.body()).stars
+    }
+
+    /// The text that documents the module.
+    pub fn documentation(&self) -> Option<String> {
+        match self.body().first() {
+            Some(Stmt::Expr(first)) => match first.value.as_ref() {
+                Expr::StringLiteral(text) => Some(text.value.to_str().to_owned()),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// The names bound at module level, sorted.

@@ -5,24 +5,28 @@
 //! take it for one. Where there is no answer at hand, a coroutine of `afresh.memo` takes over, and everything is passed
 //! on to that.
 
-use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration};
+use std::panic::AssertUnwindSafe;
+
+use pyo3::exceptions::{PyBaseException, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::attached::Attached;
 use crate::memo::Memo;
 
 /// See the module.
-#[pyclass(frozen, freelist = 64)]
+#[pyclass(frozen)]
 pub(crate) struct Awaitable {
+    memo: Py<Memo>,
     state: Attached<State>,
 }
 
 enum State {
     /// Not awaited yet.
-    Call(Py<Memo>, Py<PyTuple>, Option<Py<PyDict>>),
+    Call(Py<PyTuple>, Option<Py<PyDict>>),
     /// A coroutine computes, or waits for whoever does.
     Coroutine(Py<PyAny>),
     Done,
@@ -30,7 +34,7 @@ enum State {
 
 impl Awaitable {
     pub(crate) fn new(memo: Py<Memo>, args: Py<PyTuple>, kwargs: Option<Py<PyDict>>) -> Self {
-        Self { state: Attached::new(State::Call(memo, args, kwargs)) }
+        Self { memo, state: Attached::new(State::Call(args, kwargs)) }
     }
 
     fn state(&self, py: Python<'_>, next: State) -> PyResult<State> {
@@ -39,56 +43,79 @@ impl Awaitable {
             .ok_or_else(|| PyRuntimeError::new_err("the awaitable is in use already"))
     }
 
-    /// One step; what is awaited next.
-    fn step<'py>(
+    fn of_function<'py>(
         &self,
         py: Python<'py>,
-        value: Option<Bound<'py, PyAny>>,
+        name: &Bound<'py, PyString>,
     ) -> PyResult<Bound<'py, PyAny>> {
+        self.memo.bind(py).getattr(intern!(py, "__wrapped__"))?.getattr(name)
+    }
+
+    fn of_coroutine<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let coroutine = self.state.with(py, |state| match state {
+            State::Coroutine(coroutine) => Some(coroutine.clone_ref(py)),
+            State::Call(..) | State::Done => None,
+        });
+        match coroutine.flatten() {
+            Some(coroutine) => coroutine.bind(py).getattr(name),
+            None => Ok(py.None().into_bound(py)),
+        }
+    }
+
+    /// One step; what is awaited next, or the value that it ends with.
+    #[allow(unsafe_code, reason = "a coroutine is sent to by a C function")]
+    fn step<'py>(&self, py: Python<'py>, value: Option<Bound<'py, PyAny>>) -> PyResult<Step<'py>> {
         let coroutine = match self.state(py, State::Done)? {
-            State::Call(memo, args, kwargs) => {
-                let kwargs = kwargs.as_ref().map(|kwargs| kwargs.bind(py));
-                match Memo::awaited(memo.bind(py), args.bind(py), kwargs)? {
-                    Ok(value) => return Err(stop(value)),
-                    Err(coroutine) => coroutine.unbind(),
+            State::Call(args, kwargs) => {
+                let args = args.into_bound(py);
+                let kwargs = kwargs.map(|kwargs| kwargs.into_bound(py));
+                match Memo::awaited(self.memo.bind(py), &args, kwargs.as_ref())? {
+                    Ok(value) => return Ok(Step::Ended(value)),
+                    Err(coroutine) => coroutine,
                 }
             }
-            State::Coroutine(coroutine) => coroutine,
+            State::Coroutine(coroutine) => coroutine.into_bound(py),
             State::Done => {
                 return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
             }
         };
-        let coroutine = coroutine.into_bound(py);
         let value = value.unwrap_or_else(|| py.None().into_bound(py));
-        self.pass(coroutine, |coroutine| coroutine.call_method1(intern!(py, "send"), (value,)))
-    }
-
-    /// Lets the coroutine go on; it stays in charge until it ends.
-    fn pass<'py>(
-        &self,
-        coroutine: Bound<'py, PyAny>,
-        how: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = coroutine.py();
-        let awaited = how(&coroutine)?;
+        let mut result = std::ptr::null_mut();
+        // SAFETY: attached; both are objects, and the result is a new reference unless there was an error.
+        let how = unsafe { ffi::PyIter_Send(coroutine.as_ptr(), value.as_ptr(), &raw mut result) };
+        // SAFETY: as above; null stands for an error that is set.
+        let result = unsafe { Bound::from_owned_ptr_or_err(py, result) }?;
+        if matches!(how, ffi::PySendResult::PYGEN_RETURN) {
+            return Ok(Step::Ended(result));
+        }
         self.state(py, State::Coroutine(coroutine.unbind()))?;
-        Ok(awaited)
+        Ok(Step::Awaits(result))
     }
 }
 
-/// The end of a coroutine with this value.
-#[allow(unsafe_code, reason = "two checks of types")]
-fn stop(value: Bound<'_, PyAny>) -> PyErr {
-    // SAFETY: attached.
-    let taken_apart = unsafe {
-        ffi::PyTuple_Check(value.as_ptr()) != 0
-            || ffi::PyExceptionInstance_Check(value.as_ptr()) != 0
-    };
-    if taken_apart {
-        // As an argument a tuple would be the arguments, an exception the exception itself.
-        PyStopIteration::new_err((value.unbind(),))
-    } else {
-        PyStopIteration::new_err(value.unbind())
+/// What a step comes to.
+enum Step<'py> {
+    Awaits(Bound<'py, PyAny>),
+    Ended(Bound<'py, PyAny>),
+}
+
+/// Sets the end of a coroutine with this value as the current exception: `StopIteration`, not made an object before
+/// somebody looks at it.
+#[allow(unsafe_code, reason = "an exception that is not an object yet has no safe form")]
+fn stop(value: &Bound<'_, PyAny>) {
+    // SAFETY: attached. A tuple would be taken for the arguments and an exception for the exception itself:
+    // those become the one argument.
+    unsafe {
+        let raw = value.as_ptr();
+        if ffi::PyTuple_Check(raw) == 0 && ffi::PyExceptionInstance_Check(raw) == 0 {
+            ffi::PyErr_SetObject(ffi::PyExc_StopIteration, raw);
+        } else if let Ok(one) = PyTuple::new(value.py(), [value]) {
+            ffi::PyErr_SetObject(ffi::PyExc_StopIteration, one.as_ptr());
+        }
     }
 }
 
@@ -102,13 +129,74 @@ impl Awaitable {
         slf
     }
 
-    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.step(py, None)
+    /// Nothing, with the exception set, when it ends: that is what the interpreter asks of an iterator.
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        Ok(match self.step(py, None)? {
+            Step::Awaits(next) => Some(next),
+            Step::Ended(value) => {
+                stop(&value);
+                None
+            }
+        })
+    }
+
+    /// For `inspect.iscoroutine` and whoever else asks before awaiting.
+    #[getter]
+    fn __class__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        static COROUTINE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        COROUTINE.import(py, "types", "CoroutineType").cloned()
+    }
+
+    #[getter]
+    fn __name__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.of_function(py, intern!(py, "__name__"))
+    }
+
+    #[getter]
+    fn __qualname__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.of_function(py, intern!(py, "__qualname__"))
+    }
+
+    /// The function's code.
+    #[getter]
+    fn cr_code<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.of_function(py, intern!(py, "__code__"))
+    }
+
+    /// The frame of the coroutine that took over, if any has.
+    #[getter]
+    fn cr_frame<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.of_coroutine(py, intern!(py, "cr_frame"))
+    }
+
+    /// What that waits for.
+    #[getter]
+    fn cr_await<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.of_coroutine(py, intern!(py, "cr_await"))
+    }
+
+    /// Whether it is running just now.
+    #[getter]
+    fn cr_running(&self, py: Python<'_>) -> bool {
+        self.state.with(py, |_| ()).is_none()
+    }
+
+    /// Where it was made is not recorded.
+    #[getter]
+    #[allow(clippy::unused_self, reason = "an attribute")]
+    fn cr_origin(&self) -> Option<bool> {
+        None
     }
 
     /// Goes on with a value.
     fn send<'py>(slf: &Bound<'py, Self>, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        slf.get().step(slf.py(), Some(value))
+        match slf.get().step(slf.py(), Some(value))? {
+            Step::Awaits(next) => Ok(next),
+            Step::Ended(value) => {
+                stop(&value);
+                Err(PyErr::fetch(slf.py()))
+            }
+        }
     }
 
     /// Goes on with an exception.
@@ -121,9 +209,9 @@ impl Awaitable {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         if let State::Coroutine(coroutine) = slf.get().state(py, State::Done)? {
-            return slf.get().pass(coroutine.into_bound(py), |coroutine| {
-                coroutine.call_method1(intern!(py, "throw"), (typ, val, tb))
-            });
+            let next = coroutine.call_method1(py, intern!(py, "throw"), (typ, val, tb))?;
+            slf.get().state(py, State::Coroutine(coroutine))?;
+            return Ok(next.into_bound(py));
         }
         let raised = match val {
             Some(val) if val.is_instance_of::<PyBaseException>() => val,
@@ -146,4 +234,56 @@ impl Awaitable {
             State::Call(..) | State::Done => Ok(()),
         }
     }
+}
+
+/// Gives the type two slots that PyO3 has none for: with them an interpreter that sends (an event loop always, `await`
+/// up to 3.11) gets the value without an exception being made of it, and both without the layers of a method.
+#[allow(unsafe_code, reason = "slots of a type are filled in place")]
+pub(crate) fn install(py: Python<'_>) {
+    let class = py.get_type::<Awaitable>();
+    // SAFETY: attached; it is our own type, made just now, and has the structure because it has `__await__`.
+    unsafe {
+        let class = class.as_ptr().cast::<ffi::PyTypeObject>();
+        if let Some(slots) = (*class).tp_as_async.as_mut() {
+            slots.am_await = Some(await_itself);
+            slots.am_send = Some(send);
+        }
+    }
+}
+
+#[allow(unsafe_code, reason = "a slot")]
+unsafe extern "C" fn await_itself(slf: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the interpreter calls with an object of ours.
+    unsafe {
+        ffi::Py_INCREF(slf);
+        slf
+    }
+}
+
+#[allow(unsafe_code, reason = "a slot")]
+unsafe extern "C" fn send(
+    slf: *mut ffi::PyObject,
+    value: *mut ffi::PyObject,
+    result: *mut *mut ffi::PyObject,
+) -> ffi::PySendResult {
+    // SAFETY: the interpreter calls attached, with an object of ours, a value and a place for the result.
+    let (slf, value) = unsafe {
+        let py = Python::assume_attached();
+        let slf = Borrowed::from_ptr(py, slf);
+        (slf.cast_unchecked::<Awaitable>(), Borrowed::from_ptr(py, value).to_owned())
+    };
+    let stepped =
+        std::panic::catch_unwind(AssertUnwindSafe(|| slf.get().step(slf.py(), Some(value))));
+    let stepped = stepped.unwrap_or_else(|_| Err(PyRuntimeError::new_err("afresh has panicked")));
+    let (object, how) = match stepped {
+        Ok(Step::Awaits(next)) => (next.into_ptr(), ffi::PySendResult::PYGEN_NEXT),
+        Ok(Step::Ended(value)) => (value.into_ptr(), ffi::PySendResult::PYGEN_RETURN),
+        Err(error) => {
+            error.restore(slf.py());
+            (std::ptr::null_mut(), ffi::PySendResult::PYGEN_ERROR)
+        }
+    };
+    // SAFETY: as above.
+    unsafe { *result = object };
+    how
 }

@@ -1,16 +1,18 @@
 //! A bound call on its way through the engine, for the parts of Python that a miss goes through.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use afresh::{
-    Argument, Asked, Begun, CommitId, Execution, Fingerprint, Function, Policy, RAISED, Verdict,
+    Argument, Asked, Begun, Bytes, CommitId, Execution, Explanation, Fingerprint, Function, Policy,
+    RAISED, Verdict,
 };
 use pollster::block_on;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::counters::Counters;
+use crate::digest::outline;
 use crate::engine::Engine;
 use crate::errors::OrRaise;
 use crate::explain;
@@ -30,6 +32,8 @@ pub(crate) struct Call {
     pub(crate) policy: Policy,
     /// Whether it was just looked up, in vain.
     pub(crate) looked: bool,
+    /// The values that may have an inside, by place; given up when the call runs.
+    pub(crate) insides: Mutex<Vec<(usize, Py<PyAny>)>>,
 }
 
 impl Call {
@@ -39,6 +43,34 @@ impl Call {
         } else {
             engine.begin(&self.value, &self.policy).await
         }
+    }
+
+    fn insides(&self) -> MutexGuard<'_, Vec<(usize, Py<PyAny>)>> {
+        self.insides.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The encoded outlines of those values, by place and name of the argument.
+    fn outlines(
+        &self,
+        py: Python<'_>,
+        values: Vec<(usize, Py<PyAny>)>,
+    ) -> PyResult<Vec<(u32, &str, Bytes)>> {
+        let mut outlines = Vec::with_capacity(values.len());
+        for (place, value) in values {
+            let Some(argument) = self.arguments.get(place) else { continue };
+            let made = outline::outline(&argument.name, value.bind(py), &argument.digest)?;
+            let place = u32::try_from(place).unwrap_or(u32::MAX);
+            outlines.extend(made.map(|bytes| (place, argument.name.as_str(), bytes)));
+        }
+        Ok(outlines)
+    }
+
+    /// The right to run, with what is inside the arguments now: the function may change them.
+    fn ticket(slf: &Bound<'_, Self>, ticket: afresh::Ticket) -> PyResult<Ticket> {
+        let values = std::mem::take(&mut *slf.get().insides());
+        let outlines = slf.get().outlines(slf.py(), values)?;
+        let outlines = outlines.into_iter().map(|(place, _, bytes)| (place, bytes)).collect();
+        Ok(Ticket::new(slf.clone().unbind(), ticket.outlined(outlines)))
     }
 
     pub(crate) fn execution(&self) -> Execution {
@@ -106,6 +138,8 @@ impl Call {
 
     /// The same call, to which the answer by this commit is out of date.
     fn past(&self, py: Python<'_>, commit: &str) -> Self {
+        let insides = self.insides();
+        let insides = insides.iter().map(|(place, value)| (*place, value.clone_ref(py))).collect();
         Self {
             engine: self.engine.clone_ref(py),
             function: Arc::clone(&self.function),
@@ -113,6 +147,7 @@ impl Call {
             value: self.value,
             policy: Policy { except: commit.parse().ok(), ..self.policy },
             looked: false,
+            insides: Mutex::new(insides),
         }
     }
 
@@ -124,7 +159,28 @@ impl Call {
             function: Arc::clone(&self.function),
             arguments: self.arguments.clone(),
         };
-        let found = py.detach(|| block_on(engine.explain(&asked, &self.policy))).or_raise(py)?;
+        let mut found =
+            py.detach(|| block_on(engine.explain(&asked, &self.policy))).or_raise(py)?;
+        if let Explanation::Missing { nearest: Some(nearest), .. } = &mut found {
+            let differs = |place: &usize| {
+                let name = self.arguments.get(*place).map(|argument| &argument.name);
+                nearest.difference.arguments.iter().any(|change| Some(&change.name) == name)
+            };
+            let insides = self.insides();
+            let values = insides.iter().filter(|(place, _)| differs(place));
+            let values = values.map(|(place, value)| (*place, value.clone_ref(py))).collect();
+            drop(insides);
+            let outlines = self.outlines(py, values)?.into_iter();
+            let outlines: Vec<_> =
+                outlines.map(|(_, name, bytes)| (name.to_owned(), bytes)).collect();
+            let nearest = &mut **nearest;
+            py.detach(|| {
+                let looked =
+                    engine.look_inside(&nearest.commit, &outlines, &mut nearest.difference);
+                block_on(looked)
+            })
+            .or_raise(py)?;
+        }
         explain::dict(py, found, engine.now())
     }
 
@@ -147,8 +203,7 @@ impl Call {
                     return Ok(Some(Py::new(py, Hit { hit: *hit, ticket })?.into_any()));
                 }
                 Begun::Run(ticket) => {
-                    let ticket = Ticket::new(slf.clone().unbind(), ticket);
-                    return Ok(Some(Py::new(py, ticket)?.into_any()));
+                    return Ok(Some(Py::new(py, Self::ticket(slf, ticket)?)?.into_any()));
                 }
                 Begun::Busy(busy) => busy,
             };
@@ -172,7 +227,7 @@ impl Call {
         let call = slf.get();
         let engine = call.engine.get().get(py)?;
         let ticket = py.detach(|| block_on(engine.start(&call.value))).or_raise(py)?;
-        Ok(Ticket::new(slf.clone().unbind(), ticket))
+        Self::ticket(slf, ticket)
     }
 
     /// Takes the answer back. Whether there was one.

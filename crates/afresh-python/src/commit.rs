@@ -1,6 +1,6 @@
 //! Commits as plain dictionaries; `afresh.models` makes typed records of them.
 
-use afresh::{Commit, CommitId, Difference, Kept, Outcome};
+use afresh::{Commit, CommitId, Difference, Inner, Kept, Outcome};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -55,10 +55,40 @@ pub(crate) fn difference(py: Python<'_>, difference: Difference) -> PyResult<Bou
     dict.set_item("function_changed", difference.function_changed)?;
     let text = |bytes: afresh::Bytes| String::from_utf8_lossy(&bytes).into_owned();
     dict.set_item("records", difference.records.map(|(a, b)| (text(a), text(b))))?;
-    let arguments: Vec<_> =
-        difference.arguments.into_iter().map(|change| (change.name, change.a, change.b)).collect();
+    let arguments = PyList::empty(py);
+    for change in difference.arguments {
+        let inside = change.inside.map(|inner| inside(py, &change.name, &inner)).transpose()?;
+        arguments.append((change.name, change.a, change.b, inside))?;
+    }
     dict.set_item("arguments", arguments)?;
     dict.set_item("output_changed", difference.output_changed)?;
+    Ok(dict)
+}
+
+/// Where inside an argument: in words, and for programs.
+fn inside<'py>(py: Python<'py>, name: &str, inner: &Inner) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("headline", inner.headline(name))?;
+    dict.set_item("lines", inner.lines(name))?;
+    dict.set_item("more", inner.more)?;
+    let differences = PyList::empty(py);
+    for one in &inner.differences {
+        let difference = PyDict::new(py);
+        difference.set_item("place", one.place(name))?;
+        difference.set_item("change", one.turn.as_str())?;
+        difference.set_item("a", &one.a)?;
+        difference.set_item("b", &one.b)?;
+        if let Some(counted) = &one.counted {
+            difference.set_item("unit", counted.unit)?;
+            difference.set_item("before", &counted.before)?;
+            difference.set_item("after", &counted.after)?;
+            difference.set_item("differing", counted.differing)?;
+            difference.set_item("exact", counted.exact)?;
+            difference.set_item("first", &counted.first)?;
+        }
+        differences.append(difference)?;
+    }
+    dict.set_item("differences", differences)?;
     Ok(dict)
 }
 

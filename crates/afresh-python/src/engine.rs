@@ -7,11 +7,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use afresh::{GcOptions, LogQuery, Options, Secret, Selection, Stats, Status, Store, Tag, Who};
+use afresh::{
+    Accept, Edit, FunctionId, GcOptions, LogQuery, Options, Secret, Selection, Stats, Status,
+    Store, Tag, Timestamp, Who,
+};
+use afresh_plan::Scope;
 use pollster::block_on;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use crate::accept;
 use crate::attached::Attached;
 use crate::commit;
 use crate::errors::OrRaise;
@@ -233,6 +239,91 @@ impl Engine {
         };
         let difference = self.run(py, async |engine| engine.diff(&a, &b).await)?;
         commit::difference(py, difference).map(Some)
+    }
+
+    /// The digest that the function answers as: its own, where no edit was accepted or the store cannot tell.
+    fn stands_for(&self, py: Python<'_>, function: &str, digest: [u8; 32]) -> [u8; 32] {
+        let found = self.run(py, async |engine| engine.accepted(function).await);
+        found.map_or(digest, |known| *known.resolve(&FunctionId::new(digest)).as_bytes())
+    }
+
+    /// Records that the function under the first digest answers as under the second.
+    #[pyo3(signature = (function, new, old, code, edits, reason=None))]
+    #[allow(clippy::too_many_arguments, reason = "named in Python")]
+    fn accept<'py>(
+        &self,
+        py: Python<'py>,
+        function: &str,
+        new: [u8; 32],
+        old: &str,
+        code: [u8; 32],
+        edits: Vec<accept::Edit>,
+        reason: Option<String>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let old =
+            old.parse::<FunctionId>().map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let statement = Accept {
+            new: FunctionId::new(new),
+            old,
+            code: FunctionId::new(code),
+            edits: edits
+                .into_iter()
+                .map(|(label, place, digest)| Edit { label, place, digest })
+                .collect(),
+            at: Timestamp::default(),
+            who: self.options.who.clone(),
+            reason,
+            signature: None,
+        };
+        let said = self.run(py, async |engine| engine.accept(function, statement).await)?;
+        accept::dict(py, function, &said)
+    }
+
+    /// The statements that lead from a digest to the one it answers as.
+    fn accepted<'py>(
+        &self,
+        py: Python<'py>,
+        function: &str,
+        digest: [u8; 32],
+    ) -> PyResult<Bound<'py, PyList>> {
+        let known = self.run(py, async |engine| engine.accepted(function).await)?;
+        let list = PyList::empty(py);
+        for one in known.chain(&FunctionId::new(digest)) {
+            list.append(accept::dict(py, function, one)?)?;
+        }
+        Ok(list)
+    }
+
+    /// Withdraws the statement about a digest: how many answers were taken back, or None where there was none.
+    fn unaccept(&self, py: Python<'_>, function: &str, digest: [u8; 32]) -> PyResult<Option<u64>> {
+        let id = FunctionId::new(digest);
+        let gone = self.run(py, async |engine| engine.unaccept(function, &id).await)?;
+        Ok(gone.map(|gone| gone.taken))
+    }
+
+    /// The newest commit of the function under another digest, or None.
+    fn before_edit<'py>(
+        &self,
+        py: Python<'py>,
+        function: &str,
+        digest: [u8; 32],
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let id = FunctionId::new(digest);
+        let found = self.run(py, async |engine| engine.before_edit(function, &id).await)?;
+        found.map(|(id, commit)| commit::dict(py, &id, &commit)).transpose()
+    }
+
+    /// What the working tree's edits invalidate, as JSON; `what` is a module, a file or a folder.
+    #[pyo3(signature = (folder, what=None))]
+    fn plan(
+        &self,
+        py: Python<'_>,
+        folder: std::path::PathBuf,
+        what: Option<&str>,
+    ) -> PyResult<String> {
+        let plan = self
+            .run(py, async |engine| afresh_plan::plan(engine, &Scope::of(&folder, what)).await)?;
+        Ok(plan.json())
     }
 
     /// Forgets one commit. Whether it was there.

@@ -5,6 +5,7 @@
 //! an error of the cache out in place of the user's value: callers get Python exceptions that mirror
 //! the kinds of [`afresh::Error`], and `afresh.memo` turns those into computing.
 
+mod accept;
 mod attached;
 mod awaitable;
 mod binder;
@@ -40,6 +41,7 @@ fn _afresh(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<awaitable::Awaitable>()?;
+    awaitable::install(module.py());
     module.add_class::<call::Call>()?;
     module.add_class::<call::Hit>()?;
     module.add_class::<ticket::Ticket>()?;

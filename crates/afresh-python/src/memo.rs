@@ -5,8 +5,8 @@
 //! error of the cache is raised from here in place of the user's value: the miss function is told and computes.
 
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use afresh::{
     Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, Verdict, fp1,
@@ -24,7 +24,7 @@ use crate::awaitable::Awaitable;
 use crate::binder::Binder;
 use crate::call::{Call, Hit};
 use crate::counters::Counters;
-use crate::digest::{Digester, Undigestable};
+use crate::digest::{Digester, Undigestable, outline};
 use crate::engine::Engine;
 use crate::errors::OrRaise;
 use crate::exact;
@@ -42,7 +42,11 @@ struct Definition {
     /// Tells this definition from every other of this process.
     number: u64,
     engine: Py<Engine>,
-    function: Arc<Function>,
+    name: String,
+    id: FunctionId,
+    /// Writes the record of the function's components, at the first miss.
+    record: Py<PyAny>,
+    function: PyOnceLock<Arc<Function>>,
     /// The name that calls are looked up by: where the id tells everything, without the module.
     key: String,
     binder: Binder,
@@ -179,7 +183,7 @@ impl Memo {
             Ok(None) => return Ok(Prepared::Misfit),
             Err(error) => return Ok(Prepared::Nameless(contain(py, error)?)),
         };
-        let mut digester = Digester::new();
+        let mut digester = Digester::of_arguments();
         let mut arguments = Vec::with_capacity(bound.len());
         let mut names = Vec::with_capacity(bound.len());
         for (name, value) in bound {
@@ -195,7 +199,7 @@ impl Memo {
                 }
             }
             for note in digester.take_notes() {
-                warnings::push(format!("{}: argument `{name}`: {note}", definition.function.name));
+                warnings::push(format!("{}: argument `{name}`: {note}", definition.name));
             }
             names.push(name.to_owned());
         }
@@ -204,8 +208,7 @@ impl Memo {
             .zip(&arguments)
             .map(|(name, (_, digest))| (name.as_str(), digest))
             .collect();
-        let function = &definition.function;
-        let fingerprint = fp1::fingerprint(&definition.key, &function.id, keyed.into_iter());
+        let fingerprint = fp1::fingerprint(&definition.key, &definition.id, keyed.into_iter());
         Ok(Prepared::Ready(Ready { definition, fingerprint, arguments, names }))
     }
 
@@ -243,7 +246,7 @@ impl Memo {
         Ok(match Self::prepare(py, Self::definition(slf), args, kwargs)? {
             Prepared::Misfit => Found::Misfit,
             Prepared::Nameless(why) => Found::Missed(None, Some(why)),
-            Prepared::Ready(ready) => Found::Missed(Some(Box::new(ready.call(py, false))), None),
+            Prepared::Ready(ready) => Found::Missed(Some(Box::new(ready.call(py, false)?)), None),
         })
     }
 
@@ -264,7 +267,7 @@ impl Memo {
             Ok(()) => Ok(()),
             Err(error) => {
                 let why = contain(slf.py(), error)?;
-                warnings::push(format!("{} is not renewed: {why}", definition.function.name));
+                warnings::push(format!("{} is not renewed: {why}", definition.name));
                 Ok(())
             }
         }
@@ -284,7 +287,7 @@ impl Memo {
         let Some(ticket) = found.or_raise(py)? else { return Ok(()) };
         let prepared = Self::prepare(py, Ok(Arc::clone(definition)), args, kwargs)?;
         let Prepared::Ready(ready) = prepared else { return Ok(()) };
-        let call = Py::new(py, ready.call(py, false))?;
+        let call = Py::new(py, ready.call(py, false)?)?;
         let ticket = Py::new(py, Ticket::new(call, ticket))?;
         let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
         slf.call_method1(intern!(py, "_renew"), (args, kwargs, ticket)).map(drop)
@@ -307,12 +310,12 @@ impl Memo {
                     Found::Value(value)
                 }
                 Ok(None) => {
-                    Found::Missed(Some(Box::new(ready.call(py, ready.definition.pickle))), None)
+                    Found::Missed(Some(Box::new(ready.call(py, ready.definition.pickle)?)), None)
                 }
                 Err(error) => {
                     let why =
                         format!("the stored result cannot be loaded: {}", contain(py, error)?);
-                    Found::Missed(Some(Box::new(ready.call(py, false))), Some(why))
+                    Found::Missed(Some(Box::new(ready.call(py, false)?)), Some(why))
                 }
             },
         })
@@ -453,6 +456,25 @@ impl Definition {
         exact::Bound::new(self.number, self.binder.order(args, kwargs, room)?)
     }
 
+    /// The function with its record. Without one there is less to explain, and nothing else is lost.
+    fn function(&self, py: Python<'_>) -> PyResult<Arc<Function>> {
+        let make = || -> PyResult<Arc<Function>> {
+            let written = self.record.bind(py).call0().and_then(|record| {
+                Ok(afresh::Bytes::copy_from_slice(record.cast::<PyBytes>()?.as_bytes()))
+            });
+            let record = match written {
+                Ok(record) => record,
+                Err(error) => {
+                    let why = contain(py, error)?;
+                    warnings::push(format!("{}: there is no record of its code: {why}", self.name));
+                    afresh::Bytes::new()
+                }
+            };
+            Ok(Arc::new(Function::new(self.name.clone(), self.id, record)))
+        };
+        self.function.get_or_try_init(py, make).map(Arc::clone)
+    }
+
     /// The value that the tier has.
     #[inline]
     fn kept<'py>(
@@ -482,7 +504,8 @@ fn warn(py: Python<'_>) -> PyResult<()> {
 
 /// The value of a pickle with its buffers.
 fn load<'py>(py: Python<'py>, bytes: &afresh::Bytes, mapped: bool) -> PyResult<Bound<'py, PyAny>> {
-    let loads = imported(py, &LOADS, "pickle", "loads")?;
+    // What `pickle.loads` is; `pickle` itself takes two milliseconds to import.
+    let loads = imported(py, &LOADS, "_pickle", "loads")?;
     let (pickle, buffers) = frame::parts(py, bytes, mapped)?;
     if buffers.is_empty() {
         return loads.call1((pickle,));
@@ -536,28 +559,34 @@ fn source(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<CommitId> {
 }
 
 impl Ready<'_> {
-    fn call(&self, py: Python<'_>, looked: bool) -> Call {
+    fn call(&self, py: Python<'_>, looked: bool) -> PyResult<Call> {
+        let mut insides = Vec::new();
         let arguments = self
             .names
             .iter()
             .zip(&self.arguments)
-            .map(|(name, (value, digest))| {
+            .enumerate()
+            .map(|(place, (name, (value, digest)))| {
                 let source = source(py, value);
                 let preview = match source {
                     Some(commit) => format!("<result {}>", commit.short()),
                     None => preview(name, value),
                 };
+                if source.is_none() && outline::has_inside(value) {
+                    insides.push((place, value.clone().unbind()));
+                }
                 Argument { name: name.clone(), digest: *digest, preview, source }
             })
             .collect();
-        Call {
+        Ok(Call {
             engine: self.definition.engine.clone_ref(py),
-            function: Arc::clone(&self.definition.function),
+            function: self.definition.function(py)?,
             arguments,
             value: self.fingerprint,
             policy: self.definition.policy,
             looked,
-        }
+            insides: Mutex::new(insides),
+        })
     }
 }
 
@@ -599,7 +628,7 @@ impl Memo {
         name: String,
         key: String,
         digest: [u8; 32],
-        record: &Bound<'_, PyBytes>,
+        record: Py<PyAny>,
         parameters: &Bound<'_, PyTuple>,
         watch: Vec<Watch>,
         absent: Vec<Absent>,
@@ -611,14 +640,16 @@ impl Memo {
         mapped: bool,
     ) -> PyResult<()> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
-        let py = record.py();
+        let py = parameters.py();
         let policy = terms.policy();
-        let record = afresh::Bytes::copy_from_slice(record.as_bytes());
         let definition = Definition {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             engine,
             key,
-            function: Arc::new(Function::new(name, FunctionId::new(digest), record)),
+            name,
+            id: FunctionId::new(digest),
+            record,
+            function: PyOnceLock::new(),
             binder: Binder::new(parameters)?,
             validity: Validity::new(py, watch, absent, attributes, sizes, mutable)?,
             policy,
@@ -644,7 +675,7 @@ impl Memo {
         kwargs: &Bound<'py, PyDict>,
     ) -> PyResult<(Option<Call>, Option<String>)> {
         Ok(match Self::prepare(slf.py(), Self::definition(slf), args, Some(kwargs))? {
-            Prepared::Ready(ready) => (Some(ready.call(slf.py(), false)), None),
+            Prepared::Ready(ready) => (Some(ready.call(slf.py(), false)?), None),
             Prepared::Misfit => (None, None),
             Prepared::Nameless(why) => (None, Some(why)),
         })

@@ -15,13 +15,18 @@ const SECRETS: [&str; 7] =
 
 /// The value of a parameter, shortened.
 pub(crate) fn preview(name: &str, value: &Bound<'_, PyAny>) -> String {
-    let lower = name.to_ascii_lowercase();
-    if SECRETS.iter().any(|secret| lower.contains(secret)) {
+    if is_secret(name) {
         return "…".into();
     }
     let mut text = String::new();
     show(value, 2, &mut text);
     clip(text)
+}
+
+/// Whether what has this name looks like a secret.
+pub(crate) fn is_secret(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    SECRETS.iter().any(|secret| lower.contains(secret))
 }
 
 fn clip(text: String) -> String {
@@ -130,9 +135,8 @@ fn dictionary(dict: &Bound<'_, PyDict>, depth: usize, out: &mut String) {
 }
 
 fn preview_at(name: &str, value: &Bound<'_, PyAny>, depth: usize) -> String {
-    let lower = name.to_ascii_lowercase();
     let mut text = String::new();
-    if SECRETS.iter().any(|secret| lower.contains(secret)) {
+    if is_secret(name) {
         text.push('…');
     } else {
         show(value, depth, &mut text);

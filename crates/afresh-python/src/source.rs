@@ -18,15 +18,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// The digest of a kind and some parts, each preceded by its length: how `afresh.identity` joins digests.
 #[pyfunction]
 fn combine<'py>(py: Python<'py>, kind: &str, parts: Vec<PyBackedBytes>) -> Bound<'py, PyBytes> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(b"afresh/id1\n");
-    hasher.update(&(kind.len() as u64).to_le_bytes());
-    hasher.update(kind.as_bytes());
-    for part in &parts {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    PyBytes::new(py, hasher.finalize().as_bytes())
+    let digest = afresh_pysource::combine(kind, parts.iter().map(|part| &part[..]));
+    PyBytes::new(py, &digest)
 }
 
 /// One parsed file, cell or snippet.
@@ -131,6 +124,12 @@ impl Source {
     /// The whole text.
     fn module<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         definition(py, &self.parsed.module(&Style::default()).map_err(failed)?)
+    }
+
+    /// The digest of the whole text, as `module` has it.
+    fn digest<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let digest = self.parsed.digest(&Style::default()).map_err(failed)?;
+        Ok(PyBytes::new(py, &digest))
     }
 
     /// What the module binds a name to: `("function", line)`, `("class", line)`, `("import", (level,

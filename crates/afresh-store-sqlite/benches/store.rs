@@ -1,7 +1,7 @@
 //! Measures what the store was tuned by, and prints it.
 //!
-//! `cargo bench -p afresh-store-sqlite [-- latency|hit|crossover|size]`; without a name, everything. Writers of the latency
-//! figure are processes of their own: the binary runs itself again.
+//! `cargo bench -p afresh-store-sqlite [-- miss|many|hit|latency|crossover|size]`; without a name, everything. Writers of the
+//! figures `miss` and `latency` are processes of their own: the binary runs itself again.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -12,11 +12,12 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use afresh_core::{
-    Applied, Batch, Key, Labels, NewEntry, ObjectId, ObjectRef, Op, Space, Status, Store,
-    Timestamp, When,
+    Applied, Batch, Key, Labels, NewEntry, ObjectId, ObjectRef, Op, Order, Scan, Space, Status,
+    Store, Timestamp, When,
 };
 use afresh_store_sqlite::{SqliteOptions, SqliteStore};
 use bytes::Bytes;
@@ -25,16 +26,21 @@ use pollster::block_on;
 fn main() {
     let mut args: Vec<String> =
         std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
-    if args.first().is_some_and(|arg| arg == "writer") {
-        return writer(Path::new(&args[1]), args[2].parse().unwrap(), args[3].parse().unwrap());
+    if let [role, path, from, count] = args.as_slice()
+        && matches!(role.as_str(), "writer" | "misser")
+    {
+        let work = if role == "writer" { writer } else { misser };
+        return work(Path::new(path), from.parse().unwrap(), count.parse().unwrap());
     }
     if args.is_empty() {
-        args = ["hit", "latency", "crossover", "size"].map(str::to_owned).to_vec();
+        args = ["miss", "many", "hit", "latency", "crossover", "size"].map(str::to_owned).to_vec();
     }
     for arg in args {
         match arg.as_str() {
             "hit" => hit(),
-            "latency" => [1, 2, 3].into_iter().for_each(latency),
+            "miss" => miss(),
+            "many" => many(),
+            "latency" => [1, 2, 3].into_iter().for_each(|n| drop(processes("writer", n, PUTS))),
             "crossover" => crossover(),
             "size" => size(),
             other => println!("no figure is called {other}"),
@@ -146,6 +152,70 @@ fn hit() {
     quantiles("read of an object of 250 bytes", times);
 }
 
+/// How much slower it gets with a million results: `MANY` says how many.
+fn many() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let store = open(&path);
+    let many: u64 = std::env::var("MANY").map_or(1_000_000, |text| text.parse().unwrap());
+    let started = Instant::now();
+    for from in (0..many).step_by(100) {
+        let ops = (from..from + 100).flat_map(|number| recording(number).ops).collect();
+        apply(&store, Batch { objects: vec![], ops });
+    }
+    println!("{many} results, a hundred a batch: {:?}", started.elapsed());
+    let timed = |name: &str, count: u64, work: &dyn Fn(u64)| {
+        let times = (0..count).map(|number| {
+            let started = Instant::now();
+            work(number);
+            started.elapsed()
+        });
+        quantiles(name, times.collect());
+    };
+    timed("  get of one", 50_000, &|number| {
+        let found = block_on(store.get(&[head(number * 7919 % many)])).unwrap();
+        assert!(found[0].is_some());
+    });
+    timed("  get of nothing", 20_000, &|number| {
+        assert!(block_on(store.get(&[head(many + number)])).unwrap()[0].is_none());
+    });
+    timed("  finish", 5_000, &|number| apply(&store, recording(many + number)));
+    let newest = Scan { order: Order::Newest, limit: 50, ..Scan::new(Space::Commit) };
+    timed("  the newest 50", 200, &|_| {
+        assert_eq!(block_on(store.scan(&newest)).unwrap().entries.len(), 50);
+    });
+    timed("  usage", 200, &|_| {
+        let _ = block_on(store.usage()).unwrap();
+    });
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = open(&path);
+        let over = &over;
+        scope.spawn(move || {
+            let mut times = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                let keys = [head(many / 2 + times.len() as u64 * 7919 % (many / 2))];
+                let started = Instant::now();
+                let _ = block_on(reader.get(&keys)).unwrap();
+                times.push(started.elapsed());
+            }
+            quantiles("  get by another meanwhile", times);
+        });
+        let started = Instant::now();
+        let gone = many / 10;
+        for from in (0..gone).step_by(128) {
+            let keys = (from..from + 128).flat_map(|number| {
+                let ops = recording(number).ops;
+                ops.into_iter().skip(2).map(|op| op.key().clone())
+            });
+            let ops = keys.map(|key| Op::Delete { key, when: When::Always }).collect();
+            apply(&store, Batch { objects: vec![], ops });
+        }
+        println!("  {gone} removed in {:?}", started.elapsed());
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
 const PUTS: u64 = 120_000;
 
 fn writer(path: &Path, from: u64, count: u64) {
@@ -171,17 +241,18 @@ fn writer(path: &Path, from: u64, count: u64) {
     }
 }
 
-fn latency(writers: u64) {
+/// Runs `writers` processes side by side on one store; gives the lines that they print.
+fn processes(role: &str, writers: u64, total: u64) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s");
     drop(open(&path));
     let started = Instant::now();
     let children: Vec<_> = (0..writers)
         .map(|number| {
-            let count = PUTS / writers;
+            let count = total / writers;
             Command::new(std::env::current_exe().unwrap())
                 .args([
-                    "writer",
+                    role,
                     path.to_str().unwrap(),
                     &(number * count).to_string(),
                     &count.to_string(),
@@ -200,11 +271,97 @@ fn latency(writers: u64) {
         let output = output.join().unwrap();
         assert!(output.status.success());
         let text = String::from_utf8(output.stdout).unwrap();
-        times.extend(text.lines().map(|line| Duration::from_nanos(line.parse().unwrap())));
+        times.extend(text.lines().map(|line| {
+            let mut parts = line.split(' ').map(|n| Duration::from_nanos(n.parse().unwrap()));
+            std::array::from_fn::<_, 3, _>(|_| parts.next().unwrap_or_default())
+        }));
     }
     let log = std::fs::metadata(path.join("store-v1.sqlite-wal")).unwrap().len() >> 20;
-    println!("{writers} writer processes, {:?}, log {log} MB", started.elapsed());
-    quantiles("  put of 250 bytes", times);
+    println!("{writers} processes, {total} in {:?}, log {log} MB", started.elapsed());
+    let names: &[&str] = match role {
+        "writer" => &["put of 250 bytes"],
+        _ => &["look-up of nothing", "begin", "finish"],
+    };
+    for (index, name) in names.iter().enumerate() {
+        quantiles(&format!("  {name}"), times.iter().map(|three| three[index]).collect());
+    }
+    folder
+}
+
+/// What the engine does for the miss of a tiny function: looks, looks again with the counters, records.
+fn misser(path: &Path, from: u64, count: u64) {
+    let store = open(path);
+    let pause = std::env::var("PAUSE_US").map_or(0, |text| text.parse().unwrap());
+    let pause = Duration::from_micros(pause);
+    let mut times = Vec::with_capacity(count as usize);
+    for number in from..from + count {
+        let batch = recording(number);
+        let keys = [head(number), Key::count("epoch"), Key::count("sweep")];
+        let started = Instant::now();
+        let found = block_on(store.get(&keys[..1])).unwrap();
+        let looked = Instant::now();
+        let begun = block_on(store.get(&keys)).unwrap();
+        let began = Instant::now();
+        apply(&store, batch);
+        let finished = Instant::now();
+        assert!(found[0].is_none() && begun[0].is_none());
+        times.push([looked - started, began - looked, finished - began]);
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
+        }
+    }
+    let started = Instant::now();
+    drop(store);
+    eprintln!("  closed in {:?}", started.elapsed());
+    for [look, begin, finish] in times {
+        println!("{} {} {}", look.as_nanos(), begin.as_nanos(), finish.as_nanos());
+    }
+}
+
+/// What the engine writes for a tiny result that is kept in commit and head.
+fn recording(number: u64) -> Batch {
+    let commit = Key::new(Space::Commit, noise(32, number ^ 1 << 60).to_vec()).unwrap();
+    let labels = Labels {
+        function: Some("module.function".to_owned()),
+        status: Some(Status::Completed),
+        tags: vec![],
+        group: Some(number),
+        time: None,
+    };
+    let check = |name| Op::Check { key: Key::count(name), when: When::Absent };
+    Batch {
+        objects: vec![],
+        ops: vec![
+            check("sweep"),
+            check("epoch"),
+            Op::Put {
+                key: head(number),
+                entry: NewEntry::record(noise(140, number)),
+                when: When::Absent,
+            },
+            Op::Put {
+                key: commit,
+                entry: NewEntry { labels, ..NewEntry::record(noise(290, number)) },
+                when: When::Always,
+            },
+        ],
+    }
+}
+
+fn miss() {
+    for writers in [1, 3] {
+        let folder = processes("misser", writers, 60_000);
+        let path = folder.path().join("s");
+        let store = open(&path);
+        let times = (0..20_000u64).map(|number| {
+            let keys = [head(number * 7919 % 60_000)];
+            let started = Instant::now();
+            assert!(block_on(store.get(&keys)).unwrap()[0].is_some());
+            started.elapsed()
+        });
+        quantiles("  then get of one", times.collect());
+        println!("  {:.0} bytes each on disk", disk(&path, store) / 60_000.0);
+    }
 }
 
 fn crossover() {

@@ -1,262 +1,139 @@
-//! The changes that a batch makes to entries, within a write transaction.
+//! What the operations of a batch come to: each judged against what is there, under the write lock.
 //!
-//! Invariant: an expired or damaged row is absent to every condition, and is replaced by a row with a number of its
-//! own rather than overwritten, so that rows keep the order in which they began. Every write takes
-//! the next version of the store.
+//! Invariant: an expired or damaged entry is absent to every condition. Every write takes the next version of the
+//! store. Nothing is written here but times of use: where effects go, to `recent` or to the tables, is `fold`'s affair.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use afresh_core::{Done, Error, Key, Kind, NewEntry, Op, Space, Tag, Timestamp, Value, Version};
-use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};
-use rusqlite::{ToSql, params};
+use afresh_core::{Applied, Done, Error, Key, Kind, NewEntry, Op, Space, Value, Version};
 
-use crate::database::Write;
-use crate::entry::{Row, checksum, find, signed, space, unsigned};
+use crate::entry::find;
 use crate::error::Outcome;
+use crate::held::{Effect, Held, unsigned};
+use crate::overlay::Known;
+use crate::write::Write;
 
-/// Bits of a row's number below the time.
-const BELOW: u32 = 20;
-
-/// The number of a row: its time, then its version, of which the last bits tell apart what happened within a
-/// millisecond. A million writes later they repeat, so an imported row of the same millisecond might meet its like:
-/// [`Write::free`] sees to that.
-pub(crate) fn number(time: Timestamp, version: i64) -> i64 {
-    first(time) | (version & ((1 << BELOW) - 1))
+/// What a batch comes to.
+pub(crate) enum Resolved {
+    Effects(Vec<Effect>, Vec<Done>),
+    Refused(Applied),
 }
 
-/// The least number of a row of this time. Times beyond some hundred years are not told apart.
-pub(crate) fn first(time: Timestamp) -> i64 {
-    const END: i64 = 1 << (62 - BELOW);
-    time.as_millis().clamp(-END, END - 1) << BELOW
-}
+/// What is under a key at some point of a batch, ended ones aside.
+type There = Option<(Held, Where)>;
 
-/// Expired rows removed at a time.
-const SWEPT: i64 = 200;
-
-/// What an operation came to.
-pub(crate) enum Change {
-    Done(Done),
-    Refused(Option<Version>),
-}
-
-struct Stored<'a>(&'a Value);
-
-impl ToSql for Stored<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self.0 {
-            Value::Record(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
-            Value::Count(count) => ToSqlOutput::Owned(SqlValue::Integer(*count)),
-        })
-    }
-}
-
-/// A row's tag value: text, or zero for a bare key, as part of a primary key cannot be null.
-pub(crate) fn tag_value(tag: &Tag) -> ToSqlOutput<'_> {
-    match &tag.value {
-        Some(value) => ToSqlOutput::Borrowed(ValueRef::Text(value.as_bytes())),
-        None => ToSqlOutput::Owned(SqlValue::Integer(0)),
-    }
+/// Where that was found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Where {
+    /// In the overlay, in what is remembered of the tables, or in the batch itself.
+    Memory,
+    /// In the row of this number.
+    Table(i64),
 }
 
 impl Write<'_> {
-    /// Makes one change.
-    pub(crate) fn change(&mut self, op: &Op) -> Outcome<Change> {
-        let key = op.key();
-        let there = find(self.conn, key)?;
-        let id = there.as_ref().map(|(id, _)| *id);
-        let row = there.and_then(|(_, row)| row).filter(|row| row.lives(self.now));
-        let found = row.as_ref().map(|row| Version(unsigned(row.version)));
-        if !op.when().holds(found) {
-            return Ok(Change::Refused(found));
-        }
-        let done = match op {
-            Op::Put { key, entry, .. } => {
-                Done { version: Some(self.put(key, entry, id, row)?), count: None }
+    /// Judges the operations, in order; a later one sees what an earlier one did.
+    pub(crate) fn resolve(&mut self, ops: &[Op]) -> Outcome<Resolved> {
+        let mut changed: HashMap<&Key, There> = HashMap::new();
+        let mut effects = Vec::with_capacity(ops.len());
+        let mut done = Vec::with_capacity(ops.len());
+        for (index, op) in ops.iter().enumerate() {
+            let key = op.key();
+            let blind = matches!(op, Op::Put { .. }) && op.when() == afresh_core::When::Always;
+            let there = match changed.get(key) {
+                _ if blind => None,
+                Some(there) => there.clone(),
+                None => self.there(key, matches!(op, Op::Touch { .. }))?,
+            };
+            let found = there.as_ref().map(|(held, _)| Version(unsigned(held.version)));
+            if !op.when().holds(found) {
+                return Ok(Resolved::Refused(Applied::Refused { index, found }));
             }
-            Op::Add { key, by, ttl } => self.add(key, *by, *ttl, id, row)?,
-            Op::Check { .. } => Done { version: found, count: None },
-            Op::Delete { key, .. } => {
-                if let Some(id) = id {
-                    self.take(key, id)?;
+            let mut version = found;
+            let mut count = None;
+            let now = match op {
+                Op::Put { entry, .. } => Some(Held::new(entry, self.next(), self.now)),
+                Op::Add { key, by, ttl } => {
+                    let held = self.add(key, *by, *ttl, there)?;
+                    count = match held.value {
+                        Value::Count(count) => Some(count),
+                        Value::Record(_) => None,
+                    };
+                    Some(held)
                 }
-                Done { version: None, count: None }
-            }
-            Op::Touch { ago, .. } => {
-                if let Some(row) = row {
-                    let used = row.used.max(self.now.before(*ago));
-                    self.conn
-                        .prepare_cached("UPDATE entry SET used = ?2 WHERE id = ?1")?
-                        .execute([row.id, used.as_millis()])?;
+                Op::Check { .. } => None,
+                Op::Delete { .. } => {
+                    version = None;
+                    effects.push(Effect::Gone(key.clone()));
+                    changed.insert(key, None);
+                    None
                 }
-                Done { version: found, count: None }
+                Op::Touch { ago, .. } => {
+                    if let Some((held, place)) = there {
+                        let used = held.used.max(self.now.before(*ago));
+                        match place {
+                            // No version, so nobody has to be told: where it is in a table it is written there.
+                            Where::Table(id) => {
+                                self.conn
+                                    .prepare_cached("UPDATE entry SET used = ?2 WHERE id = ?1")?
+                                    .execute([id, used.as_millis()])?;
+                                self.database.overlay_mut().forget(key);
+                            }
+                            Where::Memory => effects.push(Effect::Used(key.clone(), used)),
+                        }
+                        changed.insert(key, Some((Held { used, ..held }, place)));
+                    }
+                    None
+                }
+            };
+            if let Some(held) = now {
+                version = Some(Version(unsigned(held.version)));
+                effects.push(Effect::Set(key.clone(), held.clone()));
+                changed.insert(key, Some((held, Where::Memory)));
             }
-        };
-        Ok(Change::Done(done))
+            done.push(Done { version, count });
+        }
+        Ok(Resolved::Effects(effects, done))
     }
 
-    fn put(
-        &mut self,
-        key: &Key,
-        entry: &NewEntry,
-        id: Option<i64>,
-        row: Option<Row>,
-    ) -> Outcome<Version> {
-        let labels = &entry.labels;
-        let function = match &labels.function {
-            Some(name) => Some(self.label(name)?),
-            None => None,
-        };
-        let version = self.meta.next();
-        let end = entry.ttl.map(|ttl| self.now.after(ttl));
-        let object = entry.object.as_ref();
-        if let (Some(id), None) = (id, &row) {
-            self.take(key, id)?;
-        }
-        // A row with tags has them anew below.
-        if row.as_ref().is_some_and(|row| row.tagged)
-            && let Some(id) = id
-        {
-            self.conn.prepare_cached("DELETE FROM tag WHERE entry = ?1")?.execute([id])?;
-        }
-        let time = labels.time.unwrap_or(self.now);
-        // The number of a commit says when: one that moves in time gets another.
-        let moved =
-            key.space() == Space::Commit && row.as_ref().is_some_and(|row| row.time != time);
-        if let Some(row) = row.as_ref().filter(|_| moved) {
-            self.take(key, row.id)?;
-        }
-        let id = row.filter(|_| !moved).map(|row| row.id);
-        let values = params![
-            match id {
-                Some(id) => id,
-                None => self.free(number(time, version))?,
-            },
-            key.space().number(),
-            key.bytes().as_ref(),
-            version,
-            checksum(key, version, &entry.value, object, end),
-            Stored(&entry.value),
-            object.map(|object| object.id.as_bytes().as_slice()),
-            object.map(|object| signed(object.len)),
-            function,
-            labels.status.map(|status| status.number()),
-            labels.group.map(u64::cast_signed),
-            (!labels.tags.is_empty()).then_some(1),
-            time.as_millis(),
-            self.now.as_millis(),
-            end.map(Timestamp::as_millis),
-        ];
-        let id = match id {
-            Some(id) => {
-                self.conn
-                    .prepare_cached(
-                        "UPDATE entry SET space = ?2, key = ?3, version = ?4, checksum = ?5, value = ?6, \
-                         object = ?7, length = ?8, function = ?9, status = ?10, grouped = ?11, \
-                         tagged = ?12, time = ?13, used = ?14, expires = ?15 WHERE id = ?1",
-                    )?
-                    .execute(values)?;
-                id
+    /// What is under a key as the batch begins; for a touch, the row itself where there is one.
+    fn there(&self, key: &Key, touch: bool) -> Outcome<There> {
+        let overlay = self.database.overlay();
+        let lives = |held: &Held| held.lives(self.now);
+        match overlay.find(key) {
+            Known::Entry(held) if lives(held) && (overlay.covers(key) || !touch) => {
+                return Ok(Some((held.clone(), Where::Memory)));
             }
-            None => {
-                let mut insert = self.conn.prepare_cached(
-                    "INSERT INTO entry (id, space, key, version, checksum, value, object, length, \
-                     function, status, grouped, tagged, time, used, expires) VALUES \
-                     (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-                )?;
-                insert.execute(values)?;
-                self.meta.count(key.space(), 1);
-                self.conn.last_insert_rowid()
-            }
+            Known::Entry(held) if lives(held) => {}
+            Known::Entry(_) | Known::Nothing => return Ok(None),
+            Known::Unknown => {}
+        }
+        drop(overlay);
+        let Some((_, row)) = find(self.conn, key)? else {
+            self.database.learn(key, None);
+            return Ok(None);
         };
-        self.tag(id, &labels.tags)?;
-        if let Value::Record(bytes) = &entry.value {
-            self.bytes += u64::try_from(bytes.len()).unwrap_or(0);
+        let Some(row) = row else { return Ok(None) };
+        let id = row.id;
+        let held = row.held(self.database, self.conn)?;
+        if key.space() == Space::Count {
+            self.database.learn(key, Some(held.clone()));
         }
-        Ok(Version(unsigned(version)))
+        Ok(lives(&held).then_some((held, Where::Table(id))))
     }
 
-    /// The first free number from `number` on.
-    fn free(&self, mut number: i64) -> Outcome<i64> {
-        let mut taken = self.conn.prepare_cached("SELECT 1 FROM entry WHERE id = ?1")?;
-        while taken.exists([number])? {
-            number += 1;
-        }
-        Ok(number)
-    }
-
-    fn tag(&mut self, id: i64, tags: &[Tag]) -> Outcome<()> {
-        for tag in tags {
-            let key = self.label(&tag.key)?;
-            self.conn
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO tag (entry, key, value) VALUES (?1, ?2, ?3)",
-                )?
-                .execute(params![id, key, tag_value(tag)])?;
-        }
-        Ok(())
-    }
-
-    fn add(
-        &mut self,
-        key: &Key,
-        by: i64,
-        ttl: Option<Duration>,
-        id: Option<i64>,
-        row: Option<Row>,
-    ) -> Outcome<Done> {
-        let count = match row.as_ref().map(|row| &row.value) {
-            None => by,
-            Some(Value::Count(count)) => count.saturating_add(by),
-            Some(Value::Record(_)) => {
-                return Err(Error::new(Kind::Config, "the entry holds a record, not a counter")
-                    .with_key(format!("{key:?}"))
-                    .into());
-            }
+    fn add(&mut self, key: &Key, by: i64, ttl: Option<Duration>, there: There) -> Outcome<Held> {
+        let Some((held, _)) = there else {
+            let entry = NewEntry { value: Value::Count(by), ttl, ..NewEntry::record("") };
+            return Ok(Held::new(&entry, self.next(), self.now));
         };
-        let value = Value::Count(count);
-        let Some(row) = row else {
-            let entry = NewEntry { value, ttl, ..NewEntry::record("") };
-            let version = self.put(key, &entry, id, None)?;
-            return Ok(Done { version: Some(version), count: Some(count) });
+        let Value::Count(count) = held.value else {
+            return Err(Error::new(Kind::Config, "the entry holds a record, not a counter")
+                .with_key(format!("{key:?}"))
+                .into());
         };
-        let version = self.meta.next();
-        self.conn
-            .prepare_cached(
-                "UPDATE entry SET version = ?2, checksum = ?3, value = ?4, used = ?5 WHERE id = ?1",
-            )?
-            .execute([
-                row.id,
-                version,
-                checksum(key, version, &value, row.object.as_ref(), row.end),
-                count,
-                self.now.as_millis(),
-            ])?;
-        Ok(Done { version: Some(Version(unsigned(version))), count: Some(count) })
-    }
-
-    /// Removes a row with its tags, whether or not it was marked as having any: the mark may be what is
-    /// damaged.
-    fn take(&mut self, key: &Key, id: i64) -> Outcome<()> {
-        self.conn.prepare_cached("DELETE FROM entry WHERE id = ?1")?.execute([id])?;
-        self.conn.prepare_cached("DELETE FROM tag WHERE entry = ?1")?.execute([id])?;
-        self.meta.count(key.space(), -1);
-        Ok(())
-    }
-
-    /// Removes some of the expired.
-    pub(crate) fn sweep(&mut self) -> Outcome<()> {
-        let mut statement =
-            self.conn.prepare_cached("SELECT id, space FROM entry WHERE expires <= ?1 LIMIT ?2")?;
-        let expired: Vec<(i64, i64)> = statement
-            .query_map([self.now.as_millis(), SWEPT], |row| Ok((row.get(0)?, row.get(1)?)))?
-            .collect::<rusqlite::Result<_>>()?;
-        for (id, number) in expired {
-            self.conn.prepare_cached("DELETE FROM entry WHERE id = ?1")?.execute([id])?;
-            self.conn.prepare_cached("DELETE FROM tag WHERE entry = ?1")?.execute([id])?;
-            if let Some(space) = space(number) {
-                self.meta.count(space, -1);
-            }
-        }
-        Ok(())
+        let value = Value::Count(count.saturating_add(by));
+        Ok(Held { version: self.next(), value, used: self.now, ..held })
     }
 }

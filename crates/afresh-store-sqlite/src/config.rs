@@ -88,3 +88,18 @@ pub(crate) const WAL_SOFT: u64 = 8 << 10;
 
 /// Pages of write-ahead log after which a checkpoint is finished under the write lock.
 pub(crate) const WAL_HARD: u64 = 32 << 10;
+
+/// Rows of `recent` that are folded into the tables under one hold of the write lock: a third of a millisecond.
+pub(crate) const FOLD: usize = 16;
+
+/// Rows of `recent` after which folding them is worth waking a thread.
+pub(crate) const RECENT_SOFT: usize = 512;
+
+/// Rows of `recent` after which whoever appends folds some himself: two megabytes, read in some milliseconds.
+pub(crate) const RECENT_HARD: usize = 4096;
+
+/// So few rows of `recent` are left when a store is closed.
+pub(crate) const RECENT_LEFT: usize = 64;
+
+/// Bytes of changes that are better written to the tables at once.
+pub(crate) const RECENT_MAX: usize = 32 << 10;

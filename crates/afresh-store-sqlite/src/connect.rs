@@ -89,7 +89,8 @@ fn set_up(conn: &Connection, purpose: Purpose, options: &SqliteOptions) -> Outco
     Ok(())
 }
 
-fn wait_on_busy(conn: &mut Connection, patience: Duration) -> Outcome<()> {
+/// Has the connection wait for locks that others hold.
+pub(crate) fn wait_on_busy(conn: &mut Connection, patience: Duration) -> Outcome<()> {
     let mut started = Instant::now();
     conn.busy_handler(Some(move |tries: i32| {
         if tries == 0 {

@@ -1,34 +1,46 @@
-//! An open database: one connection that writes, some that read, and the thread that checkpoints.
+//! An open database: one connection that writes, some that read, and the overlay of what is not in the tables yet.
 //!
-//! Invariant: a write transaction runs on the one writer under SQLite's write lock, checks first that the file it
-//! writes is still the one under the store's name, and either commits with its counters or leaves nothing,
-//! neither rows nor renamed files. It does not know what is written: see `change` and `object`.
+//! Invariant: a write transaction runs on the one writer: see `write`. It does not know what is written or read: see
+//! `fold`, `object`, `entry`, `scan`.
+//!
+//! Locks are taken in this order: writer, SQLite's, overlay. A reader of the database may hold the overlay, as readers
+//! wait for nobody.
 
 use std::fs::{File, TryLockError};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use afresh_core::Timestamp;
+use afresh_core::{Key, Timestamp};
 use rusqlite::Connection;
 use zstd::bulk::{Compressor, Decompressor};
 
-use crate::checkpoint::{Checkpointer, checkpoint};
-use crate::config::{LEVEL, PAGE, SqliteOptions, WAL_SOFT};
-use crate::connect::{Purpose, connect, connect_immutable, pause};
+use crate::checkpoint::checkpoint;
+use crate::config::{LEVEL, PAGE, RECENT_LEFT, RECENT_SOFT, SqliteOptions, WAL_SOFT};
+use crate::connect::{Purpose, connect, connect_immutable, pause, wait_on_busy};
 use crate::error::{Fault, Outcome, read_only};
+use crate::fold;
 use crate::folder::{Folder, Identity};
-use crate::label::{Labels, assign};
-use crate::meta::Meta;
+use crate::held::Held;
+use crate::keeper::Bell;
+use crate::label::Labels;
+use crate::overlay::Overlay;
 use crate::schema;
 use crate::verified::Verified;
+use crate::watch::{Stamp, Watch};
+use crate::write::{End, Write};
 
 /// Idle readers beyond this are closed.
 const IDLE_READERS: usize = 16;
 
 /// How long to wait for a turn.
 const FAIR: Duration = Duration::from_millis(5);
+
+/// How long what is absent is believed to be so in the right file, in microseconds.
+const CHECKED: u64 = 1000;
+
+/// How long work waits that can be done another time.
+const SOON: Duration = Duration::from_millis(100);
 
 /// How often the expired are looked for, in milliseconds.
 const SWEEP: i64 = 1000;
@@ -58,29 +70,19 @@ pub(crate) struct Database {
     queue: Option<File>,
     readers: Mutex<Vec<Reader>>,
     zips: Mutex<Vec<Compressor<'static>>>,
-    checkpointer: Checkpointer,
     pub(crate) verified: Verified,
+    overlay: RwLock<Overlay>,
+    /// The log that `writer` reads.
+    watch: Option<Watch>,
+    /// Whether there is a table `recent`.
+    pub(crate) recent: bool,
+    /// What the keeper is wanted for.
+    pub(crate) bell: Bell,
     swept: AtomicI64,
+    opened: Instant,
+    /// Microseconds after that when the file was last seen to be the one under the store's name.
+    checked: AtomicU64,
     immutable: bool,
-}
-
-/// A write transaction.
-pub(crate) struct Write<'a> {
-    pub(crate) conn: &'a Connection,
-    pub(crate) database: &'a Database,
-    pub(crate) meta: Meta,
-    pub(crate) now: Timestamp,
-    /// Files that have got their name and lose it if this is rolled back.
-    pub(crate) named: Vec<PathBuf>,
-    /// Bytes written, for the checkpoint's reckoning.
-    pub(crate) bytes: u64,
-    labels: Vec<(i64, Arc<str>)>,
-}
-
-/// What a write transaction ends in.
-pub(crate) enum End<T> {
-    Commit(T),
-    Rollback(T),
 }
 
 impl Database {
@@ -115,6 +117,8 @@ impl Database {
         };
         let frozen = !writable || first.is_readonly("main")?;
         let pages = folder.log_bytes() / PAGE;
+        let recent = schema::has_recent(&first)?;
+        let watch = if frozen { None } else { Watch::new(&first) };
         let (writer, readers) = if frozen {
             (None, vec![Reader::new(first)?])
         } else {
@@ -123,13 +127,18 @@ impl Database {
         Ok(Self {
             queue: writer.is_some().then(|| folder.queue()).flatten(),
             identity: folder.identity(),
-            checkpointer: Checkpointer::new(folder.clone(), options.clone(), pages),
+            bell: Bell::new(pages, (options.clock)()),
+            overlay: RwLock::default(),
+            watch,
+            recent,
             labels: Labels::default(),
             writer,
             readers: Mutex::new(readers),
             zips: Mutex::default(),
             verified: Verified::default(),
             swept: AtomicI64::new(0),
+            opened: Instant::now(),
+            checked: AtomicU64::new(0),
             immutable,
             folder,
             options,
@@ -138,6 +147,74 @@ impl Database {
 
     pub(crate) fn now(&self) -> Timestamp {
         (self.options.clock)()
+    }
+
+    /// As [`check_identity`](Self::check_identity), for what is absent: the second look of a call need not ask again.
+    pub(crate) fn check_absence(&self) -> Outcome<()> {
+        let now = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
+        if now < self.checked.load(Ordering::Relaxed) + CHECKED {
+            return Ok(());
+        }
+        self.check_identity()?;
+        self.checked.store(now, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// What the log's header is now, where it can be seen.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        self.watch.as_ref().map(Watch::stamp)
+    }
+
+    /// Whether a stamp says when the overlay is right.
+    pub(crate) fn watched(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    pub(crate) fn overlay(&self) -> RwLockReadGuard<'_, Overlay> {
+        self.overlay.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn overlay_mut(&self) -> RwLockWriteGuard<'_, Overlay> {
+        self.overlay.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers what a write transaction found in the tables.
+    pub(crate) fn learn(&self, key: &Key, held: Option<Held>) {
+        if self.recent {
+            self.overlay_mut().learn(key, held);
+        }
+    }
+
+    /// Whether it is time to look for the expired; the next time is a while later.
+    pub(crate) fn sweep_due(&self, now: Timestamp) -> bool {
+        let due = now.as_millis() >= self.swept.load(Ordering::Relaxed) + SWEEP;
+        if due {
+            self.swept.store(now.as_millis(), Ordering::Relaxed);
+        }
+        due
+    }
+
+    /// Has everything in the tables that was applied until now, for those who look there only. Where that cannot be,
+    /// because nothing can be written, the overlay holds the rest.
+    pub(crate) fn settle(&self) -> Outcome<()> {
+        if !self.recent {
+            return Ok(());
+        }
+        if !self.overlay().is_current(self.stamp()) {
+            self.read(|reader| reader.snapshot(self, |_, _| Ok(())))?;
+        }
+        if self.overlay().backlog() == 0 || self.writer.is_none() {
+            return Ok(());
+        }
+        match fold::all(self) {
+            Err(fault @ Fault::Replaced) => Err(fault),
+            Err(fault) if fault.is_damage() => Err(fault),
+            Err(fault) => {
+                tracing::debug!(?fault, "recent changes stay where they are");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Which file this is.
@@ -192,36 +269,28 @@ impl Database {
     ) -> Outcome<T> {
         let writer = self.writer.as_ref().ok_or_else(read_only)?;
         let writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let conn = &writer.conn;
-        let turn = self.queue();
+        self.begin(&writer.conn)?;
+        Write::new(&writer.conn, self).transact(work)
+    }
+
+    /// As [`write`](Self::write), for what can as well be done another time: it does not wait for long.
+    pub(crate) fn write_soon<T>(
+        &self,
+        work: impl FnOnce(&mut Write<'_>) -> Outcome<End<T>>,
+    ) -> Outcome<T> {
+        let writer = self.writer.as_ref().ok_or_else(read_only)?;
+        let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+        wait_on_busy(&mut writer.conn, self.options.patience.min(SOON))?;
+        let begun = self.begin(&writer.conn);
+        wait_on_busy(&mut writer.conn, self.options.patience)?;
+        begun?;
+        Write::new(&writer.conn, self).transact(work)
+    }
+
+    fn begin(&self, conn: &Connection) -> Outcome<()> {
+        let _turn = self.queue();
         conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        drop(turn);
-        let mut write = Write {
-            conn,
-            database: self,
-            meta: Meta::default(),
-            now: self.now(),
-            named: Vec::new(),
-            bytes: 0,
-            labels: Vec::new(),
-        };
-        match write.run(work) {
-            Ok(End::Commit(answer)) => {
-                for (number, text) in write.labels.drain(..) {
-                    self.labels.learn(number, text);
-                }
-                self.checkpointer.note(8 + write.bytes / PAGE);
-                Ok(answer)
-            }
-            Ok(End::Rollback(answer)) => {
-                write.undo();
-                Ok(answer)
-            }
-            Err(fault) => {
-                write.undo();
-                Err(fault)
-            }
-        }
+        Ok(())
     }
 
     /// Waits for this process's turn to write. Whoever waits for SQLite's write lock holds the turn, so that
@@ -255,11 +324,17 @@ impl Database {
 }
 
 impl Drop for Database {
-    /// Leaves a short log to the next process, which reads it in a millisecond. A long one is copied and cut off now,
-    /// as far as that can be done without waiting for anybody.
+    /// Leaves little to the next process: a few recent rows and a short log, which are read in a millisecond. More is
+    /// folded, copied and cut off now, as far as that can be done without waiting long for anybody.
     fn drop(&mut self) {
-        if let Some(writer) = &mut self.writer
-            && self.checkpointer.pages() > WAL_SOFT / 8
+        if self.writer.is_some()
+            && self.overlay().backlog() > RECENT_LEFT
+            && let Err(fault) = fold::all(self)
+        {
+            tracing::debug!(?fault, "recent changes are left to the next process");
+        }
+        if self.bell.pages() > WAL_SOFT / 8
+            && let Some(writer) = &mut self.writer
         {
             // A reader's snapshot would keep the log.
             self.readers.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
@@ -281,50 +356,29 @@ impl Reader {
             .map_err(Fault::io("decompress objects of", std::path::Path::new("the store")))?;
         Ok(Self { conn, unzip })
     }
-}
 
-impl Write<'_> {
-    fn run<T>(&mut self, work: impl FnOnce(&mut Self) -> Outcome<End<T>>) -> Outcome<End<T>> {
-        self.database.check_identity()?;
-        self.meta = Meta::load(self.conn)?;
-        let before = self.meta;
-        if self.now.as_millis() >= self.database.swept.load(Ordering::Relaxed) + SWEEP {
-            self.database.swept.store(self.now.as_millis(), Ordering::Relaxed);
-            self.sweep()?;
+    /// Runs `work` in a transaction that reads, with an overlay that is right for it.
+    pub(crate) fn snapshot<T>(
+        &mut self,
+        database: &Database,
+        work: impl FnOnce(&mut Self, &mut Overlay) -> Outcome<T>,
+    ) -> Outcome<T> {
+        // Nobody moves the overlay on meanwhile, and the transaction begins after the stamp was taken.
+        let mut overlay = database.overlay_mut();
+        let stamp = database.stamp();
+        self.conn.prepare_cached("BEGIN")?.execute([])?;
+        let done = overlay.refresh(&self.conn, database.recent).and_then(|()| {
+            overlay.stamped(stamp);
+            work(self, &mut overlay)
+        });
+        let ended = self.conn.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        let wanted = overlay.backlog() >= RECENT_SOFT && database.writer.is_some();
+        drop(overlay);
+        if wanted {
+            database.bell.fold();
         }
-        let end = work(self)?;
-        if matches!(end, End::Commit(_)) {
-            if self.meta != before {
-                self.meta.save(self.conn)?;
-            }
-            self.conn.prepare_cached("COMMIT")?.execute([])?;
-        }
-        Ok(end)
-    }
-
-    fn undo(&mut self) {
-        // Before the lock is let go: afterwards another writer may have given the same name.
-        for path in self.named.drain(..) {
-            let _ = std::fs::remove_file(path);
-        }
-        // SQLite may have rolled back by itself, when the disk was full.
-        if !self.conn.is_autocommit()
-            && let Err(error) = self.conn.execute_batch("ROLLBACK")
-        {
-            tracing::warn!(%error, "a transaction could not be rolled back");
-        }
-    }
-
-    /// The number of a label, which may begin with this transaction.
-    pub(crate) fn label(&mut self, text: &str) -> Outcome<i64> {
-        if let Some((number, _)) = self.labels.iter().find(|(_, known)| **known == *text) {
-            return Ok(*number);
-        }
-        if let Some(number) = self.database.labels.number(self.conn, text)? {
-            return Ok(number);
-        }
-        let number = assign(self.conn, text)?;
-        self.labels.push((number, Arc::from(text)));
-        Ok(number)
+        let done = done?;
+        ended?;
+        Ok(done)
     }
 }

@@ -4,16 +4,16 @@
 //! expiry was verified. A row that fails is absent: the value is computed again, and a warning
 //! says so. Labels are not covered, they only find.
 
-use afresh_core::{
-    Entry, Key, Labels, ObjectId, ObjectRef, Space, Status, Tag, Timestamp, Value, Version,
-};
+use afresh_core::{Entry, Key, Labels, ObjectId, ObjectRef, Space, Status, Tag, Timestamp, Value};
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use crate::database::{Database, Reader};
 use crate::error::Outcome;
+use crate::held::{Held, unsigned};
 use crate::object;
+use crate::overlay::{Known, Overlay};
 
 macro_rules! columns {
     () => {
@@ -54,16 +54,6 @@ pub(crate) struct Row {
     pub(crate) end: Option<Timestamp>,
 }
 
-/// Versions and lengths are counted from zero and stay below 2^63.
-pub(crate) fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
-}
-
-/// The inverse of [`unsigned`].
-pub(crate) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 /// Sixty-four bits over what must not change unnoticed.
 pub(crate) fn checksum(
     key: &Key,
@@ -73,7 +63,7 @@ pub(crate) fn checksum(
     end: Option<Timestamp>,
 ) -> i64 {
     let mut hasher = blake3::Hasher::new();
-    let lengths = |len: usize| signed(u64::try_from(len).unwrap_or(u64::MAX)).to_le_bytes();
+    let lengths = |len: usize| u64::try_from(len).unwrap_or(u64::MAX).to_le_bytes();
     hasher.update(&[key.space().number()]);
     hasher.update(&lengths(key.bytes().len()));
     hasher.update(key.bytes());
@@ -160,24 +150,17 @@ impl Row {
         self.end.is_none_or(|end| end > now)
     }
 
-    /// The entry that a caller sees. Fetches tags and labels that are not at hand.
-    pub(crate) fn entry(
-        self,
-        database: &Database,
-        conn: &Connection,
-        attached: Option<Bytes>,
-        now: Timestamp,
-    ) -> Outcome<Entry> {
+    /// The entry in full. Fetches tags and labels that are not at hand.
+    pub(crate) fn held(self, database: &Database, conn: &Connection) -> Outcome<Held> {
         let function = match self.function {
             Some(number) => database.labels.text(conn, number)?.map(|text| text.to_string()),
             None => None,
         };
         let tags = if self.tagged { tags(database, conn, self.id)? } else { Vec::new() };
-        Ok(Entry {
-            version: Version(unsigned(self.version)),
+        Ok(Held {
+            version: self.version,
             value: self.value,
             object: self.object,
-            attached,
             labels: Labels {
                 function,
                 status: self.status,
@@ -186,7 +169,7 @@ impl Row {
                 time: Some(self.time),
             },
             used: self.used,
-            ttl: self.end.map(|end| end.since(now)),
+            end: self.end,
         })
     }
 }
@@ -209,42 +192,100 @@ fn tags(database: &Database, conn: &Connection, entry: i64) -> Outcome<Vec<Tag>>
 }
 
 /// The entries under `keys`, all of one moment.
-pub(crate) fn get(
-    database: &Database,
-    reader: &mut Reader,
-    keys: &[Key],
-) -> Outcome<Vec<Option<Entry>>> {
-    // A lone statement is a snapshot by itself.
-    let several = keys.len() > 1;
-    if several {
-        reader.conn.execute_batch("BEGIN")?;
-    }
+pub(crate) fn get(database: &Database, keys: &[Key]) -> Outcome<Vec<Option<Entry>>> {
     let now = database.now();
-    let found = keys.iter().map(|key| one(database, reader, key, now)).collect();
-    if several {
-        reader.conn.execute_batch("COMMIT")?;
+    let stamp = database.stamp();
+    let overlay = database.overlay();
+    let current = overlay.is_current(stamp);
+    if current && let Some(found) = overlay.answers(keys, now) {
+        return Ok(found);
     }
-    found
+    let recent = match keys {
+        [key] if current => overlay.entry(key),
+        _ => None,
+    };
+    drop(overlay);
+    database.read(|reader| match keys {
+        // A lone statement is a snapshot by itself. One that is later than the overlay does no harm to one key.
+        [key] if current => {
+            let (entry, absent) = match recent {
+                Some(held) => (shown(reader, held, now)?, false),
+                None => alone(database, reader, key, now)?,
+            };
+            if absent && database.recent {
+                database.overlay_mut().learn_if(stamp, key);
+            }
+            Ok(vec![entry])
+        }
+        _ => reader.snapshot(database, |reader, overlay| {
+            keys.iter().map(|key| together(database, reader, overlay, key, now)).collect()
+        }),
+    })
 }
 
-fn one(
+/// An entry that the tables need not be asked for, with its object's bytes where they are at hand.
+fn shown(reader: &mut Reader, held: Held, now: Timestamp) -> Outcome<Option<Entry>> {
+    if !held.lives(now) {
+        return Ok(None);
+    }
+    let attached = match &held.object {
+        Some(object) => object::at_hand(reader, object)?,
+        None => None,
+    };
+    Ok(Some(held.entry(attached, now)))
+}
+
+/// The entry under one of several keys, in a transaction.
+fn together(
+    database: &Database,
+    reader: &mut Reader,
+    overlay: &mut Overlay,
+    key: &Key,
+    now: Timestamp,
+) -> Outcome<Option<Entry>> {
+    match overlay.find(key) {
+        Known::Nothing => return Ok(None),
+        Known::Entry(held) => return shown(reader, held.clone(), now),
+        Known::Unknown => {}
+    }
+    if key.space() != Space::Count || !database.recent {
+        let (entry, absent) = alone(database, reader, key, now)?;
+        if absent && database.recent {
+            overlay.learn(key, None);
+        }
+        return Ok(entry);
+    }
+    // Counters are few, and asked for at every beginning.
+    let held = match find(&reader.conn, key)? {
+        Some((_, Some(row))) => Some(row.held(database, &reader.conn)?),
+        Some((_, None)) => return Ok(None),
+        None => None,
+    };
+    overlay.learn(key, held.clone());
+    held.map_or(Ok(None), |held| shown(reader, held, now))
+}
+
+/// The entry in the tables, and whether there is no row at all.
+fn alone(
     database: &Database,
     reader: &mut Reader,
     key: &Key,
     now: Timestamp,
-) -> Outcome<Option<Entry>> {
+) -> Outcome<(Option<Entry>, bool)> {
     let Reader { conn, unzip } = reader;
     let mut statement = conn.prepare_cached(GET)?;
     let mut rows = statement.query(params![key.space().number(), key.bytes().as_ref()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let Some(found) = Row::decode(key, row)?.filter(|row| row.lives(now)) else { return Ok(None) };
+    let Some(row) = rows.next()? else { return Ok((None, true)) };
+    let Some(found) = Row::decode(key, row)?.filter(|row| row.lives(now)) else {
+        return Ok((None, false));
+    };
     let attached = match (&found.object, row.get_ref(WIDTH)?, row.get_ref(WIDTH + 1)?) {
         (Some(object), ValueRef::Integer(form), ValueRef::Blob(data)) => {
             object::unpack(unzip, form, data, object.len)
         }
         _ => None,
     };
-    found.entry(database, conn, attached, now).map(Some)
+    Ok((Some(found.held(database, conn)?.entry(attached, now)), false))
 }
 
 /// The row under a key within a transaction, expired or not. The number is there even if the row is damaged.

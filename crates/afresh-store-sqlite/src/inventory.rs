@@ -12,10 +12,11 @@ use std::time::{Duration, SystemTime};
 use afresh_core::{ObjectId, ObjectInfo, Removed, Timestamp};
 use rusqlite::params;
 
-use crate::database::{Database, End};
-use crate::entry::unsigned;
+use crate::database::Database;
 use crate::error::Outcome;
+use crate::held::unsigned;
 use crate::object::Form;
+use crate::write::End;
 
 /// Objects removed under one hold of the write lock.
 const REMOVED: usize = 200;

@@ -7,8 +7,10 @@
 //! |---|---|
 //! | open a store | [`SqliteStore::open`], [`SqliteOptions`] |
 //! | know what is on disk | `docs/format-store-sqlite.md` |
-//! | follow an operation | `slot` (may it run?) → `database` (which connection?) → `entry`, `change`, `object`, `inventory`, `scan` |
-//! | see why writers don't stall | `checkpoint` |
+//! | follow a look-up | `slot` (may it run?) → `entry` → `overlay`, else `database` (which connection?) |
+//! | follow a change | `slot` → `fold` → `write`, `change` (may it be?) → `held` (appended), or `table` |
+//! | see the rest | `object`, `inventory`, `scan` |
+//! | see why writers don't stall | `keeper`, `checkpoint` |
 //! | see what happens to a damaged or removed store | `slot`, `folder` |
 //!
 //! Invariants: a committed entry refers to objects that are there; stored bytes are checked before
@@ -22,18 +24,25 @@ mod database;
 mod entry;
 mod error;
 mod file;
+mod fold;
 mod folder;
 mod generation;
+mod held;
 mod inventory;
+mod keeper;
 mod label;
 mod meta;
 mod object;
+mod overlay;
 mod scan;
 mod schema;
 mod slot;
 mod stage;
 mod store;
+mod table;
 mod verified;
+mod watch;
+mod write;
 
 pub use config::{Clock, SqliteOptions, Sync};
 pub use store::SqliteStore;

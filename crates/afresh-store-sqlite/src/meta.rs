@@ -1,9 +1,8 @@
-//! The one row that belongs to the store as a whole: the sequence that versions come from, and counters
-//! that make `usage` quick.
+//! The one row that belongs to the store as a whole: the last version that the tables know, and counters that make
+//! `usage` quick.
 //!
-//! Invariant: read at the beginning of a write transaction and written at its end, under SQLite's write
-//! lock, so that versions only grow and counters match the rows. A rolled back transaction gives its versions back
-//! unseen.
+//! Invariant: read and written under SQLite's write lock by whoever changes the tables, so that versions only grow and
+//! counters match the rows. What waits in `recent` is not counted.
 
 use afresh_core::{Space, Usage};
 use rusqlite::{Connection, params};
@@ -58,12 +57,6 @@ impl Meta {
             self.file_bytes,
         ])?;
         Ok(())
-    }
-
-    /// The next version.
-    pub(crate) fn next(&mut self) -> i64 {
-        self.sequence += 1;
-        self.sequence
     }
 
     /// Counts an entry that came (`1`) or went (`-1`).

@@ -6,17 +6,18 @@
 
 use std::fs;
 
-use afresh_core::{Error, Kind, ObjectId, Timestamp};
+use afresh_core::{Error, Kind, ObjectId, ObjectRef, Timestamp};
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, params};
 use zstd::bulk::Decompressor;
 
-use crate::database::{Database, End, Reader, Write};
-use crate::entry::{signed, unsigned};
+use crate::database::{Database, Reader};
 use crate::error::{Fault, Outcome};
 use crate::file;
+use crate::held::{signed, unsigned};
 use crate::stage::{Staged, Work};
+use crate::write::{End, Write};
 
 /// A row's bytes are at most this long, whatever the row says.
 const ROW_MAX: u64 = 1 << 30;
@@ -58,6 +59,14 @@ pub(crate) fn unpack(
         _ => return None,
     };
     (u64::try_from(bytes.len()) == Ok(len)).then_some(bytes)
+}
+
+/// The bytes of an object that is a row, unverified.
+pub(crate) fn at_hand(reader: &mut Reader, object: &ObjectRef) -> Outcome<Option<Bytes>> {
+    Ok(match look(reader, &object.id)? {
+        Found::Bytes(bytes) => bytes.filter(|bytes| u64::try_from(bytes.len()) == Ok(object.len)),
+        Found::Absent | Found::File(..) => None,
+    })
 }
 
 fn corrupt(id: &ObjectId, what: &str) -> Fault {
@@ -213,14 +222,14 @@ impl Write<'_> {
                 form as u8,
                 data,
             ])?;
-        self.meta.count_object(form.is_file(), 1, signed(stored));
+        self.meta()?.count_object(form.is_file(), 1, signed(stored));
         Ok(())
     }
 
     /// Removes a row; its file is for the caller.
     pub(crate) fn drop_row(&mut self, row: &Row) -> Outcome<()> {
         self.conn.prepare_cached("DELETE FROM object WHERE id = ?1")?.execute([row.id])?;
-        self.meta.count_object(row.form.is_some_and(Form::is_file), -1, signed(row.stored));
+        self.meta()?.count_object(row.form.is_some_and(Form::is_file), -1, signed(row.stored));
         Ok(())
     }
 }

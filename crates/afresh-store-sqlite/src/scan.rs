@@ -3,18 +3,23 @@
 //! A cursor names the place where the last page ended: the key, or the time and the row's number. An entry that
 //! is there throughout a scan is seen exactly once, whatever comes and goes meanwhile. Commits are found by time
 //! through their numbers, of all functions or of one; a group is picked out of those.
+//!
+//! What waits in `recent` was folded before, where that can be; where it cannot, the overlay is merged in.
 
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 
-use afresh_core::{Error, Key, Kind, Order, Page, Result, Scan, Space};
+use afresh_core::{Entry, Error, Key, Kind, Order, Page, Result, Scan, Space, Usage};
 use bytes::Bytes;
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 
-use crate::change::first;
 use crate::database::{Database, Reader};
-use crate::entry::{COLUMNS, Row, WIDTH};
+use crate::entry::{COLUMNS, Row, WIDTH, find};
 use crate::error::Outcome;
+use crate::meta::Meta;
+use crate::overlay::Overlay;
+use crate::table::{first, number};
 
 /// A statement under construction, with its parameters.
 struct Query {
@@ -32,37 +37,138 @@ impl Query {
     }
 }
 
-/// One page of what matches.
-pub(crate) fn page(database: &Database, reader: &Reader, scan: &Scan) -> Outcome<Page> {
-    let Some(query) = query(database, reader, scan)? else { return Ok(Page::default()) };
-    let now = database.now();
-    let mut statement = reader.conn.prepare_cached(&query.text)?;
-    let mut rows = statement.query(params_from_iter(&query.values))?;
-    let limit = scan.limit.max(1);
-    let mut page = Page::default();
-    let mut seen = 0;
-    let mut place = None;
-    while let Some(row) = rows.next()? {
-        if seen == limit {
-            page.next = place;
-            break;
+/// A place in the order of a scan: the key, or the time and the number, the newest first.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Key(Bytes),
+    Newest(Reverse<(i64, i64)>),
+}
+
+impl Place {
+    fn cursor(&self) -> Bytes {
+        match self {
+            Self::Key(key) => key.clone(),
+            Self::Newest(Reverse((time, id))) => encode(*time, *id),
         }
-        seen += 1;
-        let bytes: Vec<u8> = row.get(WIDTH)?;
-        place = Some(match scan.order {
-            Order::Key => Bytes::copy_from_slice(&bytes),
-            Order::Newest => encode(row.get(10)?, row.get(0)?),
-        });
-        let Ok(key) = Key::new(scan.space, bytes) else { continue };
-        let Some(found) = Row::decode(&key, row)? else { continue };
-        let entry = found.entry(database, &reader.conn, None, now)?;
-        page.entries.push((key, entry));
     }
+
+    fn from_cursor(order: Order, cursor: &Bytes) -> Result<Self> {
+        Ok(match order {
+            Order::Key => Self::Key(cursor.clone()),
+            Order::Newest => Self::Newest(Reverse(decode(cursor)?)),
+        })
+    }
+}
+
+/// What there is at a place; nothing where it is damaged.
+type Found = (Place, Option<(Key, Entry)>);
+
+/// One page of what matches.
+pub(crate) fn page(database: &Database, reader: &mut Reader, scan: &Scan) -> Outcome<Page> {
+    let limit = scan.limit.max(1);
+    let mut found = if database.overlay().covers_space(scan.space) || !database.watched() {
+        reader.snapshot(database, |reader, overlay| merged(database, reader, scan, overlay))?
+    } else {
+        let nothing = Overlay::default();
+        rows(database, reader, scan, limit, &nothing)?
+    };
+    let mut page = Page::default();
+    if found.len() > limit {
+        found.truncate(limit);
+        page.next = found.last().map(|(place, _)| place.cursor());
+    }
+    page.entries = found.into_iter().filter_map(|(_, entry)| entry).collect();
     Ok(page)
 }
 
+/// What the tables hold and what is not in them yet, together in order.
+fn merged(
+    database: &Database,
+    reader: &Reader,
+    scan: &Scan,
+    overlay: &Overlay,
+) -> Outcome<Vec<Found>> {
+    let now = database.now();
+    let after = scan.cursor.as_ref().map(|cursor| Place::from_cursor(scan.order, cursor));
+    let after = after.transpose()?;
+    let mut covered = 0;
+    let mut recent = Vec::new();
+    for (key, held) in overlay.entries().filter(|(key, _)| key.space() == scan.space) {
+        covered += 1;
+        let Some(held) = held.filter(|held| held.lives(now)) else { continue };
+        let entry = held.clone().entry(None, now);
+        let place = match scan.order {
+            Order::Key => Place::Key(key.bytes().clone()),
+            Order::Newest => {
+                let time = held.time();
+                Place::Newest(Reverse((time.as_millis(), number(time, held.version))))
+            }
+        };
+        if scan.matches(key, &entry) && after.as_ref().is_none_or(|after| place > *after) {
+            recent.push((place, Some((key.clone(), entry))));
+        }
+    }
+    let limit = scan.limit.max(1).saturating_add(covered);
+    let mut found = rows(database, reader, scan, limit, overlay)?;
+    found.append(&mut recent);
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(found)
+}
+
+/// Up to one more than `limit` of the rows that match, without those that the overlay covers.
+fn rows(
+    database: &Database,
+    reader: &Reader,
+    scan: &Scan,
+    limit: usize,
+    overlay: &Overlay,
+) -> Outcome<Vec<Found>> {
+    let Some(query) = query(database, reader, scan, limit)? else { return Ok(Vec::new()) };
+    let now = database.now();
+    let mut statement = reader.conn.prepare_cached(&query.text)?;
+    let mut rows = statement.query(params_from_iter(&query.values))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let bytes = Bytes::from(row.get::<_, Vec<u8>>(WIDTH)?);
+        let place = match scan.order {
+            Order::Key => Place::Key(bytes.clone()),
+            Order::Newest => Place::Newest(Reverse((row.get(10)?, row.get(0)?))),
+        };
+        let entry = match Key::new(scan.space, bytes) {
+            Ok(key) if overlay.covers(&key) => continue,
+            Ok(key) => match Row::decode(&key, row)? {
+                Some(row) => {
+                    let entry = row.held(database, &reader.conn)?.entry(None, now);
+                    Some((key, entry))
+                }
+                None => None,
+            },
+            Err(_) => None,
+        };
+        found.push((place, entry));
+    }
+    Ok(found)
+}
+
+/// What there is, from the counters; what is not in the tables yet is looked at one by one.
+pub(crate) fn usage(database: &Database, reader: &mut Reader) -> Outcome<Usage> {
+    reader.snapshot(database, |reader, overlay| {
+        let mut meta = Meta::load(&reader.conn)?;
+        for (key, held) in overlay.entries() {
+            let there = find(&reader.conn, key)?.is_some();
+            meta.count(key.space(), i64::from(held.is_some()) - i64::from(there));
+        }
+        Ok(meta.usage())
+    })
+}
+
 /// The statement; `None` where a label does not exist, so that nothing can match.
-fn query(database: &Database, reader: &Reader, scan: &Scan) -> Outcome<Option<Query>> {
+fn query(
+    database: &Database,
+    reader: &Reader,
+    scan: &Scan,
+    limit: usize,
+) -> Outcome<Option<Query>> {
     let number = |text: &str| database.labels.number(&reader.conn, text);
     // The space is written out, or the indexes that are partial to commits would not be considered.
     let space = scan.space.number();
@@ -131,7 +237,7 @@ fn query(database: &Database, reader: &Reader, scan: &Scan) -> Outcome<Option<Qu
             if by_number { "e.id DESC" } else { "e.time DESC, e.id DESC" }
         }
     };
-    let more = i64::try_from(scan.limit.max(1)).unwrap_or(i64::MAX).saturating_add(1);
+    let more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
     query.values.push(more.into());
     let _ = write!(query.text, " ORDER BY {order} LIMIT ?{}", query.values.len());
     Ok(Some(query))

@@ -17,7 +17,11 @@ use crate::error::Outcome;
 /// `afsh`, in the header of the file.
 const MARK: i32 = 0x6166_7368;
 
-const FORMAT: i32 = 1;
+/// What a new database has.
+const FORMAT: i32 = 2;
+
+/// What a database may have that is used as it is: the same but for `recent`.
+const BEFORE: i32 = 1;
 
 const TABLES: &str = "
 CREATE TABLE meta (
@@ -55,10 +59,16 @@ CREATE TABLE object (
   form INTEGER NOT NULL,
   data BLOB
 ) STRICT;
+CREATE TABLE recent (id INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;
 ";
 
 fn number(conn: &Connection, pragma: &str) -> Outcome<i32> {
     Ok(conn.pragma_query_value(None, pragma, |row| row.get(0))?)
+}
+
+/// Whether changes may wait in `recent`.
+pub(crate) fn has_recent(conn: &Connection) -> Outcome<bool> {
+    Ok(number(conn, "user_version")? == FORMAT)
 }
 
 /// Makes the tables of a new database; refuses one that is not ours.
@@ -66,7 +76,7 @@ pub(crate) fn ensure(conn: &Connection, writable: bool) -> Outcome<()> {
     let (mark, format) = (number(conn, "application_id")?, number(conn, "user_version")?);
     let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (mark, format) {
-        (MARK, FORMAT) => {
+        (MARK, FORMAT | BEFORE) => {
             // Reads the one row without which nothing works, so that damage shows at once.
             Ok(conn.query_row("SELECT 1 FROM meta WHERE id = 1", [], |_| Ok(()))?)
         }

@@ -6,6 +6,7 @@
 //!
 //! Invariant: between `suspend` and `resume` no connection of this store is open and none is opened.
 
+use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,24 @@ use crate::database::Database;
 use crate::error::{Fault, Outcome};
 use crate::folder::{Folder, Identity};
 use crate::generation::Shared;
+use crate::keeper::Keeper;
 
 /// How often an operation is begun again because its database was replaced under it.
 const TRIES: usize = 4;
+
+/// The open database with its thread, which ends first.
+struct Open {
+    keeper: Keeper,
+    database: Arc<Database>,
+}
+
+impl Deref for Open {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        &self.database
+    }
+}
 
 /// The place where the database is, when it is open.
 pub(crate) struct Slot {
@@ -26,7 +42,7 @@ pub(crate) struct Slot {
     options: SqliteOptions,
     address: String,
     pub(crate) shared: Shared,
-    open: RwLock<Option<Database>>,
+    open: RwLock<Option<Open>>,
     /// How many have suspended and not resumed.
     suspended: Mutex<usize>,
     resumed: Condvar,
@@ -64,10 +80,13 @@ impl Slot {
         while tries < TRIES {
             let (fault, identity) = match self.enter() {
                 Ok(guard) => {
-                    let Some(database) = guard.as_ref() else { continue };
-                    match work(database) {
-                        Ok(answer) => return Ok(answer),
-                        Err(fault) => (fault, database.identity()),
+                    let Some(open) = guard.as_ref() else { continue };
+                    match work(open) {
+                        Ok(answer) => {
+                            open.keeper.tend();
+                            return Ok(answer);
+                        }
+                        Err(fault) => (fault, open.identity()),
                     }
                 }
                 Err(fault) => return Err(fault.explain(op, &self.address)),
@@ -100,7 +119,7 @@ impl Slot {
     }
 
     /// Waits while suspended, then makes sure that the database is open.
-    fn enter(&self) -> Outcome<RwLockReadGuard<'_, Option<Database>>> {
+    fn enter(&self) -> Outcome<RwLockReadGuard<'_, Option<Open>>> {
         loop {
             let guard = self.open.read().unwrap_or_else(PoisonError::into_inner);
             if guard.is_some() {
@@ -114,7 +133,8 @@ impl Slot {
             // Still under the lock, so that nobody suspends between the look and the opening.
             let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
             if open.is_none() {
-                *open = Some(self.open()?);
+                let database = Arc::new(self.open()?);
+                *open = Some(Open { keeper: Keeper::new(database.clone()), database });
             }
         }
     }
@@ -150,7 +170,7 @@ impl Slot {
     /// Closes the database, if it is still that one.
     fn close(&self, identity: Option<Identity>) {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        if open.as_ref().is_some_and(|database| database.identity() == identity) {
+        if open.as_ref().is_some_and(|open| open.identity() == identity) {
             *open = None;
         }
     }

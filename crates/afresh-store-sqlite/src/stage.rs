@@ -55,7 +55,7 @@ fn there(database: &Database, id: &ObjectId) -> Outcome<bool> {
         let mut statement =
             reader.conn.prepare_cached("SELECT form, stored FROM object WHERE digest = ?1")?;
         let row = statement.query_row([id.as_bytes().as_slice()], |row| {
-            Ok((row.get(0)?, crate::entry::unsigned(row.get(1)?)))
+            Ok((row.get(0)?, crate::held::unsigned(row.get(1)?)))
         });
         Ok(row.optional()?)
     })?;

@@ -15,15 +15,12 @@ use afresh_core::{
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::change::Change;
 use crate::config::SqliteOptions;
-use crate::database::{Database, End};
-use crate::error::Outcome;
 use crate::folder::Folder;
-use crate::meta::Meta;
 use crate::slot::Slot;
-use crate::stage::{Staged, stage};
-use crate::{entry, inventory, object, scan};
+use crate::stage::stage;
+use crate::write::End;
+use crate::{entry, fold, inventory, object, scan};
 
 /// A store in a folder, shared by all processes of this machine that open it.
 ///
@@ -90,26 +87,6 @@ impl fmt::Debug for SqliteStore {
     }
 }
 
-fn apply(database: &Database, batch: &Batch) -> Outcome<Applied> {
-    let mut staged: Vec<Staged> =
-        batch.objects.iter().map(|(id, blob)| stage(database, id, blob)).collect::<Outcome<_>>()?;
-    database.write(|write| {
-        for object in &mut staged {
-            write.keep(object)?;
-        }
-        let mut done = Vec::with_capacity(batch.ops.len());
-        for (index, op) in batch.ops.iter().enumerate() {
-            match write.change(op)? {
-                Change::Done(one) => done.push(one),
-                Change::Refused(found) => {
-                    return Ok(End::Rollback(Applied::Refused { index, found }));
-                }
-            }
-        }
-        Ok(End::Commit(Applied::All(done)))
-    })
-}
-
 #[async_trait]
 impl Store for SqliteStore {
     fn info(&self) -> &StoreInfo {
@@ -118,21 +95,22 @@ impl Store for SqliteStore {
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
         self.slot.run("get", |database| {
-            let found = database.read(|reader| entry::get(database, reader, keys))?;
+            let found = entry::get(database, keys)?;
             // What is absent may be so because the store was removed; a hit needs no such look.
             if found.iter().any(Option::is_none) {
-                database.check_identity()?;
+                database.check_absence()?;
             }
             Ok(found)
         })
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied> {
-        self.slot.run("apply", |database| apply(database, &batch))
+        self.slot.run("apply", |database| fold::apply(database, &batch))
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Page> {
         self.slot.run("scan", |database| {
+            database.settle()?;
             let page = database.read(|reader| scan::page(database, reader, scan))?;
             if page.entries.is_empty() {
                 database.check_identity()?;
@@ -166,9 +144,9 @@ impl Store for SqliteStore {
 
     async fn usage(&self) -> Result<Usage> {
         self.slot.run("usage", |database| {
-            let meta = database.read(|reader| Meta::load(&reader.conn))?;
+            database.settle()?;
+            let usage = database.read(|reader| scan::usage(database, reader))?;
             database.check_identity()?;
-            let usage = meta.usage();
             let disk_bytes = database.folder.database_bytes() + usage.file_bytes;
             Ok(Usage { disk_bytes, ..usage })
         })

@@ -9,8 +9,8 @@ weaker identity and is listed as opaque. Nothing here runs project code or impor
 
 from __future__ import annotations
 
-from ._model import MISSING, Identity, Mutable, Seen, Watch
+from ._model import MISSING, Identity, Seen
 from ._value import inside
 from ._walk import callable_digest, identify
 
-__all__ = ["MISSING", "Identity", "Mutable", "Seen", "Watch", "callable_digest", "identify", "inside"]
+__all__ = ["MISSING", "Identity", "Seen", "callable_digest", "identify", "inside"]

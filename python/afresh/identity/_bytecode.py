@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import sys
 from types import CodeType
-from typing import Any
 
 from afresh import _afresh
 
 from ._model import combine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 Reference = tuple[int, str, "str | None", tuple[str, ...], bool]
 

@@ -7,17 +7,18 @@ each is watched. Attributes that Python or a library generated from the shell ar
 
 from __future__ import annotations
 
-import enum
 import gc
 import sys
 from types import FunctionType, GetSetDescriptorType, MappingProxyType, MemberDescriptorType
-from typing import TYPE_CHECKING, Any
 
 from . import _bytecode, _fields, _functions, _origin, _texts, _value
 from ._model import MISSING, Node, combine
 from ._naming import module_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._walk import Walker
 
 _BOOKKEEPING = frozenset({
@@ -63,7 +64,7 @@ def node(walker: Walker, cls: type) -> Node:
 
 def _members(cls: type) -> list[tuple[str, Any]]:
     """The attributes that are somebody's work, by name."""
-    names = cls.__members__ if issubclass(cls, enum.Enum) else None
+    names = _value.members(cls)
     is_tuple = "_field_defaults" in cls.__dict__
     members = []
     for name, value in type.__dict__["__dict__"].__get__(cls).items():
@@ -165,7 +166,7 @@ def expand(walker: Walker, made: Node, cls: type) -> None:
     if found is not None:
         definition, text = found
         made.local = combine("class-source", [definition[0]])
-        made.file, made.line, made.text = text.filename, definition[3], definition[5]
+        made.found(text, definition, module_name(module), walker.ignored_in(space))
         references = definition[1]
     else:
         made.local = combine("class-live", [qualname.encode("utf-8", "surrogatepass")])
@@ -224,8 +225,9 @@ def _defaults(walker: Walker, made: Node, cls: type) -> None:
     if isinstance(defaults, dict):
         for name, value in defaults.items():
             walker.use(made, f"{name} default", value, f"{cls.__qualname__}.{name} default")
-    if issubclass(cls, enum.Enum):
-        for name, member in cls.__members__.items():
+    members = _value.members(cls)
+    if members is not None:
+        for name, member in members.items():
             value = getattr(member, "_value_", MISSING)
             if value is not MISSING:
                 walker.use(made, f"member {name}", value, f"{cls.__qualname__}.{name}")

@@ -6,10 +6,13 @@ namespace (methods, defaults) are not repeated here. Nothing of it is evaluated:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
 
 from ._model import MISSING
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 _DATACLASS = ("init", "repr", "hash", "compare", "kw_only", "metadata", "_field_type")
 _ATTRS = (

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import builtins
 from types import CellType, CodeType, FunctionType
-from typing import TYPE_CHECKING, Any
 
 from . import _bytecode, _modules, _origin, _texts, _value, _wrappers
 from ._model import MISSING, Node, combine
 from ._naming import function_name, module_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._walk import Walker
 
 _BUILTINS = builtins.__dict__
@@ -122,7 +124,8 @@ def expand(walker: Walker, made: Node, func: FunctionType) -> None:
     references: tuple[_bytecode.Reference, ...]
     if found is not None:
         definition, text = found
-        made.file, made.line, made.text = text.filename, definition[3], definition[5]
+        space = func.__globals__
+        made.found(text, definition, module_name(space.get("__name__"), space), walker.ignored_in(space))
         references = definition[1]
         _note_dynamic(walker, made, func, definition)
     else:

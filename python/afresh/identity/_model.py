@@ -8,17 +8,23 @@ modules and previews have no part in it.
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from _thread import _local  # what `threading.local` is
 
 from afresh import _afresh
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any, Final
+
+    # (namespace, key, object): `namespace.get(key) is object`; for attributes `getattr(namespace, key) is object`.
+    Watch = tuple[Any, str, Any]
+    # (label, object, digest): `_afresh.digest_value(object)[0] == digest`.
+    Mutable = tuple[str, Any, bytes]
 
 combine = _afresh.combine
 # `state.mode`: who is asking when `digest_value` calls back; see _value.py.
-state = threading.local()
+state = _local()
 
 
 class _Missing:
@@ -32,13 +38,7 @@ class _Missing:
 
 MISSING: Final = _Missing()
 
-# (namespace, key, object): `namespace.get(key) is object`; for attributes `getattr(namespace, key) is object`.
-Watch = tuple[Any, str, Any]
-# (label, object, digest): `_afresh.digest_value(object)[0] == digest`.
-Mutable = tuple[str, Any, bytes]
-
-
-class Seen(NamedTuple):
+class Seen:
     """What an identity rests on besides text: look here to know that it still holds.
 
     `absent` holds names that must not appear in a namespace (they would shadow a builtin); `attributes` what must be an
@@ -46,17 +46,27 @@ class Seen(NamedTuple):
     many names a namespace must have (a new one in a class hides what it inherits).
     """
 
-    watch: tuple[Watch, ...] = ()
-    absent: tuple[tuple[dict[str, Any], str], ...] = ()
-    attributes: tuple[Watch, ...] = ()
-    sizes: tuple[tuple[dict[str, Any], int], ...] = ()
-    mutable: tuple[Mutable, ...] = ()
+    __slots__ = ("absent", "attributes", "mutable", "sizes", "watch")
+
+    def __init__(
+        self,
+        watch: tuple[Watch, ...] = (),
+        absent: tuple[tuple[dict[str, Any], str], ...] = (),
+        attributes: tuple[Watch, ...] = (),
+        sizes: tuple[tuple[dict[str, Any], int], ...] = (),
+        mutable: tuple[Mutable, ...] = (),
+    ) -> None:
+        self.watch = watch
+        self.absent = absent
+        self.attributes = attributes
+        self.sizes = sizes
+        self.mutable = mutable
 
 
 class Node:
     """One component. `local` and `edges` are filled in after the node has been handed out."""
 
-    __slots__ = ("edges", "file", "kind", "line", "local", "name", "preview", "text")
+    __slots__ = ("edges", "file", "ignored", "kind", "line", "local", "module", "name", "origin", "preview", "text")
 
     def __init__(self, kind: str, name: str, local: bytes = b"", preview: str | None = None) -> None:
         self.kind = kind
@@ -67,6 +77,15 @@ class Node:
         self.line: int | None = None
         self.text: str | None = None
         self.preview = preview
+        # For the record alone: the module, the text that it was read from, and the names that mean afresh there.
+        self.module: str | None = None
+        self.origin: Any = None
+        self.ignored: list[str] = []
+
+    def found(self, text: Any, definition: Any, module: str, ignored: list[str]) -> None:
+        """Remembers where the source of the component is."""
+        self.file, self.line, self.text = text.filename, definition[3], definition[5]
+        self.origin, self.module, self.ignored = text, module, ignored
 
 
 def reachable(root: Node) -> list[Node]:
@@ -131,7 +150,8 @@ class Identity:
         self.name = ".".join(name)
         self.key = self.name if opaque else name[1]
         self.digest: bytes = root_digest(components)
-        self.watch, self.absent, self.attributes, self.sizes, self.mutable = seen
+        self.watch, self.absent, self.attributes = seen.watch, seen.absent, seen.attributes
+        self.sizes, self.mutable = seen.sizes, seen.mutable
         self._validity = _afresh.Validity(self.watch, self.absent, self.attributes, self.sizes)
         self.opaque = opaque
         #: What remembered functions that it reaches are seen to read while they run: "files", "env".
@@ -167,6 +187,8 @@ class Identity:
                 ("line", node.line),
                 ("source", node.text),
                 ("preview", node.preview),
+                ("module", node.module),
+                ("afresh", node.ignored or None),
             ):
                 if value is not None:
                     row[key] = value
@@ -190,6 +212,7 @@ class Identity:
             "digest": digest.hex(),
             "components": [*rows, *more],
             "opaque": list(self.opaque),
+            "files": {node.file: node.origin.digest() for node in self._components if node.origin is not None},
         }
         text = JSONEncoder(sort_keys=True, separators=(",", ":")).encode(content)
         return text.encode("utf-8", "surrogatepass")

@@ -8,11 +8,10 @@ their literal default values, literal constants, libraries.
 
 from __future__ import annotations
 
+import _imp
 import os
 import sys
-from importlib.machinery import EXTENSION_SUFFIXES
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
 
 from afresh import _afresh
 
@@ -20,7 +19,10 @@ from . import _bytecode, _origin, _texts, _value
 from ._model import MISSING, Node, combine
 from ._naming import module_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._walk import Walker
 
 # What every module has, and what Python or a library notes there.
@@ -52,12 +54,15 @@ def _expand(walker: Walker, made: Node, module: ModuleType, whole: bool) -> None
     made.local = combine("module", [])
     if isinstance(file, str):
         made.file, made.line = file, 1
-    text = _texts.of_path(file) if whole and isinstance(file, str) else None
-    if text is not None:
+    text = _texts.of_path(file) if isinstance(file, str) and file.endswith(".py") else None
+    if text is not None and whole:
         definition = text.source.module()
         made.local = combine("module", [definition[0]])
-        made.file, made.line, made.text = text.filename, 1, text.text
-    elif whole and isinstance(file, str) and file.endswith(tuple(EXTENSION_SUFFIXES)):
+        made.found(text, definition, made.name, [])
+    elif text is not None and text.is_certain(module.__dict__):
+        # For the record alone: where its names come from.
+        made.module, made.origin = made.name, text
+    elif whole and isinstance(file, str) and file.endswith(tuple(_imp.extension_suffixes())):
         made.edges.append(("binary", binary(walker, made.name, "", file)))
     space = module.__dict__
     walker.counting(space)
@@ -215,8 +220,9 @@ def unloaded(walker: Walker, full: str, attributes: tuple[str, ...], label: str)
             return unloaded(walker, f"{full}.{attributes[0]}", attributes[1:], label)
         return binary(walker, full, ".".join(attributes), file) if file else walker.leaf("missing", full)
     if not attributes:
-        made = Node("module", full, combine("module", [text.source.module()[0]]))
-        made.file, made.line, made.text = text.filename, 1, text.text
+        definition = text.source.module()
+        made = Node("module", full, combine("module", [definition[0]]))
+        made.found(text, definition, full, [])
         return made
     return _Unloaded(walker, full, text, folders is not None).name(attributes[0], attributes[1:], label)
 
@@ -313,7 +319,7 @@ class _Unloaded:
         if self._is_filled(name):
             parts.append(self.text.source.module()[0])
         made = Node("assignment", f"{self.full}.{name}", combine("assignment", parts))
-        made.file, made.line, made.text = self.text.filename, definition[3], definition[5]
+        made.found(self.text, definition, self.full, [])
         self.walker.named[key] = made
 
         def expand() -> None:
@@ -357,7 +363,7 @@ class _Unloaded:
             plain = self.text.source.function(name, line, True)
             defaults = []
         made.local = combine("source", [plain[0]])
-        made.file, made.line, made.text = self.text.filename, plain[3], plain[5]
+        made.found(self.text, plain, self.full, [])
         for parameter, value in defaults:
             self.walker.use(made, f"{parameter}=", value, f"default {parameter}")
         self._references(made, plain[1])
@@ -380,7 +386,7 @@ class _Unloaded:
     def _class(self, made: Node, name: str, line: int) -> None:
         definition = self.text.source.class_(name, line, True)
         made.local = combine("class-text", [definition[0]])
-        made.file, made.line, made.text = self.text.filename, definition[3], definition[5]
+        made.found(self.text, definition, self.full, [])
         self._references(made, definition[1])
 
     def _references(self, made: Node, references: tuple[_bytecode.Reference, ...]) -> None:

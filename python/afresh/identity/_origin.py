@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PROJECT, THIRD_PARTY, STANDARD, AFRESH = "project", "third-party", "standard", "afresh"
 
@@ -74,11 +77,14 @@ def _is_in(module: Any, cls: type) -> bool:
     return "." in qualname or qualname in module.__dict__ or module.__name__ != "types"
 
 
-class Distribution(NamedTuple):
+class Distribution:
     """A distribution; the version is empty where none is known."""
 
-    name: str
-    version: str
+    __slots__ = ("name", "version")
+
+    def __init__(self, name: str, version: str) -> None:
+        self.name = name
+        self.version = version
 
 
 def distribution(module: str, file: str | None) -> Distribution:

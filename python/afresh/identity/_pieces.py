@@ -7,12 +7,14 @@ type. This is done for containers and for instances of the project's classes; wh
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
 
 from . import _origin, _value
 from ._model import Node, combine
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._walk import Walker
 
 

@@ -12,13 +12,16 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Iterable
 from types import CodeType
-from typing import Any
 
 from afresh import _afresh
 
 from . import _bytecode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 # (digest, references, dynamic, first_line, last_line, text, parameters, decorators)
 Definition = tuple[
@@ -53,7 +56,7 @@ _STARTED = _process_start()
 class Text:
     """A parsed file or cell."""
 
-    __slots__ = ("_compiled", "filename", "is_file", "needs_check", "source", "text")
+    __slots__ = ("_compiled", "_digest", "filename", "is_file", "needs_check", "source", "text")
 
     def __init__(self, filename: str, text: str, is_file: bool, needs_check: bool) -> None:
         self.filename = filename
@@ -62,6 +65,16 @@ class Text:
         self.needs_check = needs_check
         self.source: Any = _afresh.Source(text)
         self._compiled: dict[tuple[str, int], list[CodeType]] | None = None
+        self._digest: str | None = None
+
+    def digest(self) -> str:
+        """The canonical digest of all of it, in hexadecimal."""
+        if self._digest is None:
+            try:
+                self._digest = self.source.digest().hex()
+            except ValueError:
+                self._digest = ""
+        return self._digest
 
     def is_certain(self, space: dict[str, Any]) -> bool:
         """Whether what ran in a namespace was made from this text, without a further look."""
@@ -97,7 +110,7 @@ def decode(data: bytes) -> str:
     """Source bytes as text, by their declared encoding."""
     try:
         if b"coding" not in data[:400]:
-            return data.decode("utf-8-sig")
+            return data.removeprefix(b"\xef\xbb\xbf").decode()
     except UnicodeDecodeError:
         pass
     import io

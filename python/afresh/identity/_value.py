@@ -8,15 +8,17 @@ code; a validity check of a live value compares pointers only. Nothing is ever t
 from __future__ import annotations
 
 import builtins
-import enum
+import sys
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
 
 from afresh import _afresh
 
 from ._model import MISSING, Node, combine, state
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._walk import Walker
 
 SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes, type(...), type(NotImplemented)})
@@ -85,7 +87,18 @@ def is_frozen(value: object, depth: int = 0) -> bool:
         if depth > 8:
             return False
         return all(is_frozen(item, depth + 1) for item in value)  # type: ignore[attr-defined]
-    return kind_of(cls) in _FROZEN or issubclass(cls, enum.Enum) or cls is FunctionType
+    return kind_of(cls) in _FROZEN or is_enum(cls) or cls is FunctionType
+
+
+def is_enum(cls: type) -> bool:
+    """Whether it is an enumeration. While nobody has loaded `enum` there are none."""
+    enum = sys.modules.get("enum")
+    return enum is not None and issubclass(cls, enum.Enum)
+
+
+def members(cls: Any) -> Any:
+    """The members of an enumeration by name; None for any other class."""
+    return cls.__members__ if is_enum(cls) else None
 
 
 class Pointers:

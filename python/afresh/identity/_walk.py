@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from _collections import deque  # type: ignore[import-not-found]  # without the package around it
 from types import (
     BuiltinFunctionType,
     ClassMethodDescriptorType,
@@ -28,13 +26,19 @@ from types import (
     UnionType,
     WrapperDescriptorType,
 )
-from typing import Any
 
 from afresh import _afresh
 
 from . import _classes, _functions, _modules, _origin, _pieces, _value, _wrappers
-from ._model import MISSING, Identity, Mutable, Node, Seen, Watch, combine, reachable, root_digest, state
+from ._model import MISSING, Identity, Node, Seen, combine, reachable, root_digest, state
 from ._naming import function_name, qualified
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ._model import Mutable, Watch
 
 _LIMIT = 20_000
 _BUILTIN = (
@@ -338,8 +342,10 @@ def _cached(value: Any) -> Identity:
         # Bound here: when the interpreter ends, the module's own names are gone first.
         identities.pop(key, None)
 
-    with suppress(TypeError):
+    try:
         _identities[key] = (weakref.ref(value, forget), identity)
+    except TypeError:
+        pass  # it cannot be referred to weakly
     return identity
 
 

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import sys
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
 
 from . import _origin, _value
 from ._model import MISSING, Node, combine
 from ._naming import function_name
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._walk import Walker
 
 _PARTIAL = {("functools", "partial"), ("functools", "partialmethod")}

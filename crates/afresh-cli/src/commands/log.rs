@@ -1,8 +1,11 @@
 //! `afresh log`: what ran, newest first.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 
 use crate::args::{StatusName, number, span, tag};
+use crate::commands::accept;
 use crate::commit;
 use crate::context::Context;
 use crate::failure::{Failure, OK};
@@ -86,6 +89,15 @@ pub(crate) async fn run(options: &Options, cx: &mut Context) -> Result<u8, Failu
         ]);
     }
     cx.table(&table)?;
+    if options.func.is_some() {
+        let names: BTreeSet<_> = found.iter().map(|(_, commit)| &commit.function).collect();
+        for name in names {
+            for one in engine.accepted(name).await?.statements() {
+                let sentence = accept::sentence(one, cx);
+                cx.note(&format!("accepted: `{name}` answers as before {sentence}"));
+            }
+        }
+    }
     if more {
         cx.hint(&format!(
             "there are more; `--limit {}` shows twice as many",

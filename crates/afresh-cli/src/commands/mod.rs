@@ -3,6 +3,7 @@
 //! A command returns its exit code, or a [`Failure`] that `program` prints. It writes data to `cx.out` and
 //! says things through `cx.note` and `cx.hint`, and nothing anywhere else.
 
+pub(crate) mod accept;
 pub(crate) mod clear;
 pub(crate) mod completions;
 pub(crate) mod diff;
@@ -13,6 +14,7 @@ pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod invalidate;
 pub(crate) mod log;
+pub(crate) mod plan;
 pub(crate) mod rm;
 pub(crate) mod show;
 pub(crate) mod stats;
@@ -30,6 +32,8 @@ pub(crate) async fn run(command: &Command, cx: &mut Context) -> Result<u8, Failu
         Command::Get(options) => get::run(options, cx).await,
         Command::Diff(options) => diff::run(options, cx).await,
         Command::Why(options) => why::run(options, cx).await,
+        Command::Plan(options) => plan::run(options, cx).await,
+        Command::Accept(options) => accept::run(options, cx).await,
         Command::History(options) => history::run(options, cx).await,
         Command::Rm(options) => rm::run(options, cx).await,
         Command::Invalidate(options) => invalidate::run(options, cx).await,

@@ -9,6 +9,7 @@ use afresh::{Commit, CommitId, Kept, Outcome};
 use clap::Args;
 use serde::Serialize;
 
+use crate::commands::accept;
 use crate::commit;
 use crate::context::Context;
 use crate::failure::{Failure, OK};
@@ -39,18 +40,33 @@ struct Report<'a> {
     commit: CommitView<'a>,
     /// What the function was made of, as it was recorded; null where that is gone.
     record: Option<serde_json::Value>,
+    /// The edits for which this version of the function answers too.
+    accepted: Vec<accept::View<'a>>,
 }
 
 pub(crate) async fn run(options: &Options, cx: &mut Context) -> Result<u8, Failure> {
     let engine = cx.engine(Mode::Existing)?;
     let (id, commit) = cx.commit(&engine, &options.hash).await?;
     let record = engine.function_record(&commit).await?;
+    let known = engine.accepted(&commit.function).await?;
+    let accepted =
+        || known.statements().iter().filter(|one| known.resolve(&one.new) == commit.function_id);
     if cx.json {
         let record = record.and_then(|record| serde_json::from_slice(&record).ok());
-        cx.document(&Report { commit: CommitView::new(&id, &commit), record })?;
+        let accepted = accepted().map(|one| accept::View::new(&commit.function, one)).collect();
+        cx.document(&Report { commit: CommitView::new(&id, &commit), record, accepted })?;
         return Ok(OK);
     }
-    cx.fields(&fields(&id, &commit, cx))?;
+    let mut fields = fields(&id, &commit, cx);
+    for one in accepted() {
+        let sentence = accept::sentence(one, cx);
+        fields.push((
+            "accepted",
+            Role::Plain,
+            format!("{} answers as this code: {sentence}", one.new.short()),
+        ));
+    }
+    cx.fields(&fields)?;
     arguments(&commit, cx)?;
     let components = record.as_ref().map(record::components).unwrap_or_default();
     let own = record::own(&components, &commit.function);

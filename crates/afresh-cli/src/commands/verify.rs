@@ -110,6 +110,7 @@ fn finding(problem: &Problem) -> Finding {
         Problem::HeadWithoutCommit(id) => ("without-commit", "answer", id.to_string()),
         Problem::HeadWithoutObject(id) => ("without-result", "answer", id.to_string()),
         Problem::CommitWithoutObject(id) => ("without-result", "commit", id.to_string()),
+        Problem::DamagedAccepts(id) => ("damaged", "accepts", id.to_string()),
     };
     Finding { problem, of, hash }
 }

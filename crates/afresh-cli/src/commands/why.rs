@@ -1,5 +1,7 @@
 //! `afresh why HASH|FUNC`: why an execution took place, by what differs from the nearest one before it.
 
+use std::time::Duration;
+
 use afresh::{Again, Commit, CommitId, Engine, LogQuery, Nearest, Ran};
 use clap::Args;
 use serde::Serialize;
@@ -60,7 +62,7 @@ pub(crate) async fn run(options: &Options, cx: &mut Context) -> Result<u8, Failu
     };
     let components = nearest.map(|near| difference::components(&near.difference));
     let components = components.unwrap_or_default();
-    let (reason, text) = reason(&ran, &components);
+    let (reason, text) = reason(&ran, &commit, &components);
     if cx.json {
         cx.document(&Report {
             reason,
@@ -112,7 +114,7 @@ async fn find(engine: &Engine, what: &str, cx: &Context) -> Result<(CommitId, Co
 }
 
 /// Why, in a word for programs and in a line for people.
-fn reason(ran: &Ran, components: &[ComponentChange]) -> (&'static str, String) {
+fn reason(ran: &Ran, commit: &Commit, components: &[ComponentChange]) -> (&'static str, String) {
     match ran {
         Ran::First => {
             ("first", "no execution of the function that ended before it is on record".to_owned())
@@ -122,7 +124,7 @@ fn reason(ran: &Ran, components: &[ComponentChange]) -> (&'static str, String) {
             Again::Unkept => {
                 ("not-kept", "the result of the same call had not been kept".to_owned())
             }
-            Again::Expired => ("expired", "the answer had expired".to_owned()),
+            Again::Expired => ("expired", expired(commit, &before.commit)),
             Again::Read => ("read", read(before)),
             Again::Forced => {
                 ("forced", "it was forced, or the answer could not be read".to_owned())
@@ -172,6 +174,10 @@ fn changed(components: &[ComponentChange]) -> String {
 /// ``argument `n` differs: 1 → 2``, or the names where they are several.
 fn differing(near: &Nearest) -> String {
     match near.difference.arguments.as_slice() {
+        [one] if one.inside.is_some() => {
+            let headline = one.inside.as_ref().map(|inner| inner.headline(&one.name));
+            format!("argument `{}` differs: {}", one.name, headline.unwrap_or_default())
+        }
         [one] => {
             let values = difference::values(one.a.as_deref(), one.b.as_deref());
             format!("argument `{}` differs: {}", one.name, values.unwrap_or_default())
@@ -181,6 +187,13 @@ fn differing(near: &Nearest) -> String {
             format!("arguments differ: {}", names.join(", "))
         }
     }
+}
+
+/// `the answer had expired 4 min before`.
+fn expired(commit: &Commit, before: &Commit) -> String {
+    let ttl = commit.ttl_ms.or(before.ttl_ms).map(Duration::from_millis).unwrap_or_default();
+    let late = commit.started.since(before.created()).saturating_sub(ttl);
+    format!("the answer had expired {} before", human::span(late))
 }
 
 /// `what it reads has changed: file:rates.csv`.

@@ -237,7 +237,8 @@ fn json_has_everything_under_names_that_stay() {
             "source": "def old(): pass"
           }
         ]
-      }
+      },
+      "accepted": []
     }
     "#);
     insta::assert_snapshot!(world.seen("log --status failed --json"), @r#"
@@ -526,7 +527,8 @@ fn diff_tells_what_changed() {
         {
           "name": "limit",
           "a": "10",
-          "b": "12"
+          "b": "12",
+          "inside": null
         }
       ],
       "output_changed": true
@@ -614,6 +616,42 @@ fn why_tells_what_was_different() {
     let first: serde_json::Value =
         serde_json::from_slice(&world.run("why {load} --json").stdout).unwrap();
     assert_eq!((&first["reason"], &first["nearest"]), (&"first".into(), &serde_json::Value::Null));
+}
+
+#[test]
+fn why_and_diff_look_inside_arguments() {
+    let mut world = World::new();
+    world.add_outlined();
+    insta::assert_snapshot!(world.seen("diff {inside1} {inside2}"), @r#"
+    exit 0
+    --- stdout
+    a  inside1_____  etl.fit  20 s ago
+    b  inside2_____  etl.fit  19 s ago
+
+    function  the same
+
+    arguments  differ
+      config  3 places
+        config["depth"]: 3 → 4
+        config["\u{1b}"]: '\u{1b}[31m0' → '\u{1b}[31m1'
+        config["price"]: 1 of 200 rows: 40
+
+    output  the same
+    "#);
+    let json: serde_json::Value =
+        serde_json::from_slice(&world.run("why {inside2} --json").stdout).unwrap();
+    let inside = &json["arguments"][0]["inside"];
+    assert_eq!((&inside["text"], &inside["more"]), (&"3 places".into(), &0.into()));
+    assert_eq!(inside["differences"][0]["place"], "config[\"depth\"]");
+    assert_eq!(inside["differences"][0]["a"], "3");
+    let rows = &inside["differences"][2]["rows"];
+    assert_eq!(
+        (&rows["differing"], &rows["exact"], &rows["first"]),
+        (&1.into(), &true.into(), &vec![40].into())
+    );
+    let text = world.seen("why {inside2}");
+    assert!(text.contains("reason   argument `config` differs: 3 places\n"), "{text}");
+    assert!(text.contains("\n    config[\"price\"]: 1 of 200 rows: 40"), "{text}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod binary;
 mod commands;
+mod edits;
 mod pickles;
 mod usage;
 mod world;

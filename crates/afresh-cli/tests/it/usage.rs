@@ -137,6 +137,10 @@ fn help_teaches() {
                    arguments, the output
       why          Tell why an execution took place: what was different from the
                    nearest one before
+      plan         Tell, before anything runs, which functions will be computed
+                   again because of an edit
+      accept       Say that an edit of a function does not matter: results survive
+                   it
       history      List every execution of one call, oldest first
       rm           Forget executions: their records, and their answers where they
                    are the current ones
@@ -235,6 +239,8 @@ fn help_teaches() {
         "get",
         "diff",
         "why",
+        "plan",
+        "accept",
         "history",
         "rm",
         "invalidate",

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use afresh::{
-    Argument, CommitId, Engine, Execution, Failure, Fingerprint, Function, FunctionId, Options,
-    Output, Tag, Timestamp, Who, fp1,
+    Argument, Bytes, Cells, CommitId, Engine, Execution, Failure, Fingerprint, Function,
+    FunctionId, Inside, Name, ObjectId, Options, Outline, Output, Rows, Tag, Timestamp, Who, fp1,
 };
 use afresh_cli::{Host, run};
 use pollster::block_on;
@@ -212,6 +212,80 @@ impl World {
         self.path("store").join("objects-v1").join(&id[..2]).join(&id)
     }
 
+    /// One more execution, of a function whose identity is given.
+    pub fn add(&mut self, name: &'static str, function: Function, ago: Duration) {
+        let clock = Arc::new(AtomicI64::new(NOW));
+        let engine = {
+            let clock = Arc::clone(&clock);
+            let clock: afresh::Clock =
+                Arc::new(move || Timestamp::from_millis(clock.load(Ordering::Relaxed)));
+            let options = Options { clock: Some(clock), ..Options::default() };
+            afresh::open(&self.store(), options).unwrap().engine
+        };
+        let call = Call {
+            function: ("", 0, ""),
+            arguments: &[("x", "1", None)],
+            tags: &[],
+            ago,
+            took: Duration::from_secs(41),
+            ttl: None,
+            outcome: bytes("json", b"4"),
+        };
+        let id = perform_as(&engine, &clock, Arc::new(function), call, Vec::new());
+        self.commits.push((name, id));
+    }
+
+    /// Two executions of a function whose argument differs inside.
+    pub fn add_outlined(&mut self) {
+        let clock = Arc::new(AtomicI64::new(NOW));
+        let hands = Arc::clone(&clock);
+        let options = Options {
+            clock: Some(Arc::new(move || Timestamp::from_millis(hands.load(Ordering::Relaxed)))),
+            ..Options::default()
+        };
+        let engine = afresh::open(&self.store(), options).unwrap().engine;
+        for (place, name) in ["inside1", "inside2"].into_iter().enumerate() {
+            let number = place as u64;
+            let leaf = |preview: String| Outline {
+                inside: Inside::Leaf(
+                    *ObjectId::of(preview.as_bytes()).as_bytes().first_chunk().unwrap(),
+                ),
+                preview,
+            };
+            let hashes = (0..200_u64).map(|row| [0, 0, 0, u8::from(row == 40) * place as u8]);
+            let rows = Rows {
+                dtype: "f8".into(),
+                shape: vec![200],
+                cells: Cells::Exact(hashes.collect()),
+            };
+            let fields = vec![
+                (Name::Key("\"depth\"".into()), leaf((3 + number).to_string())),
+                (Name::Key("\"\u{1b}\"".into()), leaf(format!("'\u{1b}[31m{number}'"))),
+                (
+                    Name::Column("\"price\"".into()),
+                    Outline { preview: "f8".into(), inside: Inside::Rows(rows) },
+                ),
+            ];
+            let outline = Outline { preview: "{…}".into(), inside: Inside::Fields(fields, None) };
+            let call = Call {
+                function: ("etl.fit", 6, "{}"),
+                arguments: &[("config", ["{1…}", "{2…}"][place], None)],
+                tags: &[],
+                ago: Duration::from_secs(20 - number),
+                took: Duration::ZERO,
+                ttl: None,
+                outcome: bytes("json", b"1"),
+            };
+            let id = perform_outlined(
+                &engine,
+                &clock,
+                call,
+                vec![(0, outline.encode().unwrap().into())],
+            );
+            self.commits.push((name, id));
+        }
+    }
+
     /// The command line, with `{name}` for the hash of a commit and `@name` for a file.
     pub fn arguments(&self, line: &str) -> Vec<String> {
         let mut arguments = vec!["afresh".to_owned()];
@@ -307,8 +381,27 @@ pub fn stdin(bytes: Vec<u8>) -> Box<dyn io::Read + Send> {
 }
 
 fn perform(engine: &Engine, clock: &AtomicI64, call: Call<'_>) -> CommitId {
+    perform_outlined(engine, clock, call, Vec::new())
+}
+
+fn perform_outlined(
+    engine: &Engine,
+    clock: &AtomicI64,
+    call: Call<'_>,
+    outlines: Vec<(u32, Bytes)>,
+) -> CommitId {
     let (name, id, record) = call.function;
     let function = Arc::new(Function::new(name, FunctionId::new([id; 32]), record.to_owned()));
+    perform_as(engine, clock, function, call, outlines)
+}
+
+fn perform_as(
+    engine: &Engine,
+    clock: &AtomicI64,
+    function: Arc<Function>,
+    call: Call<'_>,
+    outlines: Vec<(u32, Bytes)>,
+) -> CommitId {
     let arguments: Vec<Argument> = call
         .arguments
         .iter()
@@ -323,12 +416,12 @@ fn perform(engine: &Engine, clock: &AtomicI64, call: Call<'_>) -> CommitId {
             }
         })
         .collect();
-    let fingerprint: Fingerprint = Argument::fingerprint(&function.id, name, &arguments);
+    let fingerprint: Fingerprint = Argument::fingerprint(&function.id, &function.name, &arguments);
     let created = NOW - i64::try_from(call.ago.as_millis()).unwrap();
     let took = i64::try_from(call.took.as_millis()).unwrap();
     clock.store(created - took, Ordering::Relaxed);
     block_on(async {
-        let ticket = engine.start(&fingerprint).await.unwrap();
+        let ticket = engine.start(&fingerprint).await.unwrap().outlined(outlines);
         clock.store(created, Ordering::Relaxed);
         let execution = Execution {
             function,

@@ -7,6 +7,7 @@
 )]
 #![allow(missing_docs, reason = "tests are named by what they say")]
 
+mod accept;
 mod archive;
 mod calls;
 mod explain;
@@ -16,6 +17,7 @@ mod freshness;
 mod gc;
 mod generation;
 mod history;
+mod inside;
 mod readings;
 mod support;
 mod trust;

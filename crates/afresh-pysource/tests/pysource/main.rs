@@ -4,6 +4,7 @@
 
 mod binding;
 mod canonical;
+mod literal;
 mod locate;
 mod references;
 mod robust;

@@ -118,7 +118,7 @@ fn read<'py>(context: &Context<'_, 'py>, value: Value<'_, 'py>) -> Fallible<Opti
     Ok(Some(column.part()))
 }
 
-fn pointer(capsule: &Bound<'_, PyAny>, name: &str) -> PyResult<*mut std::ffi::c_void> {
+pub(super) fn pointer(capsule: &Bound<'_, PyAny>, name: &str) -> PyResult<*mut std::ffi::c_void> {
     let name = CString::new(name).unwrap_or_default();
     // SAFETY: the capsule is live, and so is the name for the call.
     let pointer = unsafe { ffi::PyCapsule_GetPointer(capsule.as_ptr(), name.as_ptr()) };

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyModule, PyType};
 
+use super::code::{self, Code};
 use super::failure::{Fallible, attempt};
 use super::kind::Kinds;
 use super::node::Part;
@@ -19,6 +20,8 @@ pub(super) struct Context<'a, 'py> {
     pub py: Python<'py>,
     pub kinds: &'a mut Kinds,
     notes: &'a mut Vec<String>,
+    /// Whether these are the arguments of a call.
+    pub arguments: bool,
     known: ByAddress<(Bound<'py, PyAny>, Option<Digest>)>,
     identity: Option<Option<Bound<'py, PyAny>>>,
     standard: Option<Bound<'py, PyAny>>,
@@ -26,7 +29,15 @@ pub(super) struct Context<'a, 'py> {
 
 impl<'a, 'py> Context<'a, 'py> {
     pub(super) fn new(py: Python<'py>, kinds: &'a mut Kinds, notes: &'a mut Vec<String>) -> Self {
-        Self { py, kinds, notes, known: ByAddress::default(), identity: None, standard: None }
+        Self {
+            py,
+            kinds,
+            notes,
+            arguments: false,
+            known: ByAddress::default(),
+            identity: None,
+            standard: None,
+        }
     }
 
     /// Says once that something is identified by less than its content.
@@ -38,6 +49,12 @@ impl<'a, 'py> Context<'a, 'py> {
 
     /// A class: its module, its name, and the digest of its code unless it is Python's own.
     pub(super) fn class(&mut self, class: &Bound<'py, PyType>) -> Fallible<Part<'py>> {
+        if self.arguments
+            && let Some(Code { module, name, digest }) = code::recall(class)
+        {
+            let parts = [Part::text(module), Part::text(name), Part::Digest(digest)];
+            return Ok(Part::node("class", parts));
+        }
         let (module, name) = self.names(class.as_any())?;
         let code = if self.is_standard(&module)? && !self.is_made(&module, &name)? {
             Part::None
@@ -107,7 +124,14 @@ impl<'a, 'py> Context<'a, 'py> {
             return Ok(*digest);
         }
         let mut digest = None;
-        if let Some(identity) = self.identity()? {
+        if self.arguments {
+            digest = attempt(self.py, code::learn(value, module, name))?
+                .flatten()
+                .map(|code| code.digest);
+        }
+        if digest.is_none()
+            && let Some(identity) = self.identity()?
+        {
             let answer = attempt(self.py, identity.call1((value,)))?;
             digest = answer.as_ref().and_then(|answer| {
                 let bytes = answer.cast::<PyBytes>().ok()?.as_bytes();

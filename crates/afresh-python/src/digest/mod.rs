@@ -14,6 +14,7 @@ mod arrow;
 mod buffer;
 mod callables;
 mod cdata;
+mod code;
 mod column;
 mod containers;
 mod context;
@@ -25,6 +26,7 @@ mod memo;
 mod node;
 mod objects;
 mod opaque;
+pub(crate) mod outline;
 mod pandas;
 mod path;
 mod registry;
@@ -57,9 +59,16 @@ pub struct Digester {
     encoder: Encoder,
     member: Option<Encoder>,
     notes: Vec<String>,
+    /// Whether these are the arguments of a call.
+    arguments: bool,
 }
 
 impl Digester {
+    /// A digester for the arguments of a call.
+    pub fn of_arguments() -> Self {
+        Self { arguments: true, ..Self::default() }
+    }
+
     /// A digester without notes.
     pub fn new() -> Self {
         Self::default()
@@ -139,7 +148,8 @@ impl Digester {
         let py = value.py();
         // Taken, not borrowed: code of the value may digest another value on this thread.
         let mut kinds = KINDS.take().unwrap_or_default();
-        let context = Context::new(py, &mut kinds, &mut self.notes);
+        let mut context = Context::new(py, &mut kinds, &mut self.notes);
+        context.arguments = self.arguments;
         let result = Walk::new(context).digest(value);
         KINDS.set(Some(kinds));
         result.map_err(|failure| match failure {

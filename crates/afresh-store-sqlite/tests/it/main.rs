@@ -10,5 +10,6 @@ mod crash;
 mod damage;
 mod fixture;
 mod places;
+mod recent;
 mod suite;
 mod support;

@@ -58,7 +58,7 @@ fn a_folder_that_cannot_be_is_an_error() {
 }
 
 /// Runs this test again as somebody without rights, as the tests may be run by root.
-fn as_nobody(test: &str, path: &Path) -> bool {
+pub fn as_nobody(test: &str, path: &Path) -> bool {
     if std::env::var_os("AFRESH_NOBODY").is_some() {
         return true;
     }
@@ -119,10 +119,10 @@ fn read_only(path: &Path) {
 }
 
 /// Mounts a small file system where that is allowed; it goes away with the value.
-struct Small(tempfile::TempDir);
+pub struct Small(tempfile::TempDir);
 
 impl Small {
-    fn mount(size: &str) -> Option<Self> {
+    pub fn mount(size: &str) -> Option<Self> {
         let at = tempfile::tempdir().unwrap();
         let options = format!("size={size}");
         let mounted = Command::new("mount")
@@ -130,6 +130,10 @@ impl Small {
             .arg(at.path())
             .status();
         mounted.is_ok_and(|status| status.success()).then_some(Self(at))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
     }
 }
 

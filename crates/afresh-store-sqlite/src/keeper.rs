@@ -1,0 +1,184 @@
+//! The thread that keeps an open database in order: folds what is recent into the tables, and copies the log into the
+//! database. It is started when it is first wanted.
+//!
+//! Invariant: it holds the write lock for about a millisecond at a time and lets others have it in between; when a
+//! [`Keeper`] has been dropped the thread has ended and its connections are closed, so that the process may fork.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use afresh_core::Timestamp;
+
+use crate::checkpoint::{Connections, pass};
+use crate::config::{FOLD, WAL_SOFT};
+use crate::database::Database;
+use crate::fold;
+
+/// How long others have the lock before the next step.
+const PAUSE: Duration = Duration::from_micros(200);
+
+/// How old recent rows grow, in milliseconds, if there are few.
+const OLD: i64 = 1000;
+
+#[derive(Default)]
+struct Wish {
+    copy: bool,
+    fold: bool,
+    stop: bool,
+}
+
+/// What the thread is wanted for.
+pub(crate) struct Bell {
+    wish: Mutex<Wish>,
+    wake: Condvar,
+    /// Whether it was ever wanted.
+    rung: AtomicBool,
+    /// Whether folding was wished for and has not begun.
+    folds: AtomicBool,
+    /// When folding was last wished for.
+    at: AtomicI64,
+    /// Pages written since the log was last looked at, roughly.
+    pages: AtomicU64,
+}
+
+impl Bell {
+    /// `pages`: how long the log is already.
+    pub(crate) fn new(pages: u64, now: Timestamp) -> Self {
+        Self {
+            wish: Mutex::default(),
+            wake: Condvar::new(),
+            rung: AtomicBool::new(false),
+            folds: AtomicBool::new(false),
+            at: AtomicI64::new(now.as_millis()),
+            pages: AtomicU64::new(pages),
+        }
+    }
+
+    fn ring(&self, what: impl FnOnce(&mut Wish)) {
+        what(&mut self.wish.lock().unwrap_or_else(PoisonError::into_inner));
+        self.rung.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// To be told after each commit how many pages it wrote, roughly.
+    pub(crate) fn wrote(&self, pages: u64) {
+        if self.pages.fetch_add(pages, Ordering::Relaxed) + pages >= WAL_SOFT {
+            self.pages.store(0, Ordering::Relaxed);
+            self.ring(|wish| wish.copy = true);
+        }
+    }
+
+    /// Pages written since the log was last looked at, roughly.
+    pub(crate) fn pages(&self) -> u64 {
+        self.pages.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is long since recent rows were last folded.
+    pub(crate) fn is_old(&self, now: Timestamp) -> bool {
+        let old = now.as_millis() >= self.at.load(Ordering::Relaxed) + OLD;
+        if old {
+            self.at.store(now.as_millis(), Ordering::Relaxed);
+        }
+        old
+    }
+
+    /// Asks for recent rows to be folded.
+    pub(crate) fn fold(&self) {
+        if !self.folds.swap(true, Ordering::AcqRel) {
+            self.ring(|wish| wish.fold = true);
+        }
+    }
+
+    fn stopped(&self) -> bool {
+        self.wish.lock().unwrap_or_else(PoisonError::into_inner).stop
+    }
+}
+
+/// The thread of one open database.
+pub(crate) struct Keeper {
+    database: Arc<Database>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    started: AtomicBool,
+}
+
+impl Keeper {
+    pub(crate) fn new(database: Arc<Database>) -> Self {
+        Self { database, thread: Mutex::default(), started: AtomicBool::new(false) }
+    }
+
+    /// Starts the thread if it is wanted.
+    pub(crate) fn tend(&self) {
+        if self.started.load(Ordering::Relaxed) || !self.database.bell.rung.load(Ordering::Acquire)
+        {
+            return;
+        }
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.started.swap(true, Ordering::Relaxed) {
+            let database = self.database.clone();
+            let started = thread::Builder::new()
+                .name("afresh-keeper".to_owned())
+                .spawn(move || run(&database));
+            match started {
+                Ok(handle) => *thread = Some(handle),
+                Err(error) => tracing::warn!(%error, "no thread: the log will grow"),
+            }
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.database.bell.ring(|wish| wish.stop = true);
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(database: &Database) {
+    let bell = &database.bell;
+    let mut connections = None;
+    loop {
+        let mut wish = bell.wish.lock().unwrap_or_else(PoisonError::into_inner);
+        while !(wish.copy || wish.fold || wish.stop) {
+            wish = bell.wake.wait(wish).unwrap_or_else(PoisonError::into_inner);
+        }
+        if wish.stop {
+            return;
+        }
+        let (copies, folds) = (wish.copy, wish.fold);
+        (wish.copy, wish.fold) = (false, false);
+        drop(wish);
+        if folds {
+            bell.folds.store(false, Ordering::Release);
+            fold_all(database);
+        }
+        if copies {
+            copy(database, &mut connections);
+        }
+    }
+}
+
+/// What fails here the next writer meets too, and reports it; what was to be folded is where it was.
+fn fold_all(database: &Database) {
+    loop {
+        match fold::some(database) {
+            Ok(folded) if folded == FOLD && !database.bell.stopped() => thread::sleep(PAUSE),
+            Ok(_) => return,
+            Err(fault) => {
+                tracing::debug!(?fault, "recent changes could not be folded");
+                return;
+            }
+        }
+    }
+}
+
+fn copy(database: &Database, connections: &mut Option<Connections>) {
+    if let Err(fault) = pass(connections, &database.folder, &database.options) {
+        tracing::debug!(?fault, "a checkpoint failed");
+        *connections = None;
+    }
+}
