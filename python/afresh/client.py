@@ -257,7 +257,7 @@ class Client:
         if found is not None:
             return found
         if isinstance(function, Memo):
-            options = function._own.over(self.options)
+            options = function._said.over(self.options)
             found = function._with(options, store=self.engine, codec=self.codec, executor=self.executor)
         elif callable(function):
             found = self._make(function, options=self.options)

@@ -78,7 +78,7 @@ class Memo(_afresh.Memo):
         for attribute in _NAMES:
             if hasattr(function, attribute):
                 self.__dict__[attribute] = getattr(function, attribute)
-        self._own = self._merged = options or Options()
+        self._said = self._merged = options or Options()
         self._configured = -1
         self.codec = make_codec(codec)
         self.executor = executor
@@ -108,7 +108,7 @@ class Memo(_afresh.Memo):
     def _options(self) -> Options:
         """The options, with the defaults of the process for what they leave open."""
         if self._configured != settings.version:
-            merged, self._configured = self._own.over(settings.defaults), settings.version
+            merged, self._configured = self._said.over(settings.defaults), settings.version
             self._merged = merged
         return self._merged
 
@@ -227,7 +227,7 @@ class Memo(_afresh.Memo):
 
     def with_options(self, **options: Any) -> Memo:
         """The same function with other options for some calls, such as ``f.with_options(force=True)(x)``."""
-        return self._with(Options(**options).over(self._own, anew=True))
+        return self._with(Options(**options).over(self._said, anew=True))
 
     def options(self, **options: Any) -> Memo:
         """As ``with_options``: ``f.options(ttl=0)(x)``. A ttl replaces ``stale``, ``early``, ``soft`` and ``sliding``."""

@@ -160,8 +160,8 @@ class Streams(Memo):
 
     def __init__(self, function: Callable[..., Any], **given: Any) -> None:
         super().__init__(function, **given)
-        unsuited = [name for name in UNSUITED if getattr(self._own, name)]
-        unsuited += ["ttl as a function"] if callable(self._own.ttl) else []
+        unsuited = [name for name in UNSUITED if getattr(self._said, name)]
+        unsuited += ["ttl as a function"] if callable(self._said.ttl) else []
         unsuited += [name for name in ("executor", "track") if given.get(name)]
         if unsuited:
             name = getattr(function, "__qualname__", "the function")

@@ -221,7 +221,7 @@ impl Engine {
                 Op::Put { key, entry, when }
             };
             if let Applied::All(_) =
-                self.store().apply(Batch { objects: Vec::new(), ops: vec![op] }).await?
+                self.apply(Batch { objects: Vec::new(), ops: vec![op] }).await?
             {
                 return Ok(());
             }
@@ -270,9 +270,7 @@ impl Engine {
             let head = entry.record().and_then(|record| Head::decode(record).ok());
             if head.is_some_and(|head| head.commit == id) {
                 let ops = vec![Op::Delete { key, when: When::Is(entry.version) }];
-                if let Applied::All(_) =
-                    self.store().apply(Batch { objects: Vec::new(), ops }).await?
-                {
+                if let Applied::All(_) = self.apply(Batch { objects: Vec::new(), ops }).await? {
                     taken += 1;
                 }
             }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use afresh_core::{Commit, CommitId, Fingerprint, FunctionId, Head, Result, Scan, Space};
 
 use crate::engine::Engine;
-use crate::policy::{Evidence, Policy, Verdict};
+use crate::policy::{Evidence, Policy, RAISED, Verdict};
 
 /// What is remembered of one function.
 #[derive(Clone, Debug)]
@@ -40,6 +40,7 @@ impl Engine {
             let fingerprint = Fingerprint::from_slice(key.bytes());
             let head = entry.record().and_then(|record| Head::decode(record).ok());
             if let Some((fingerprint, head)) = fingerprint.zip(head)
+                && !head.codec.starts_with(RAISED)
                 && self.judge(&Evidence::of(&head, entry.used), &Policy::default())
                     == Verdict::Fresh
             {

@@ -30,9 +30,9 @@ pub struct Ticket {
     started: Timestamp,
     clock: Instant,
     publish: bool,
-    outlines: Vec<(u32, Bytes)>,
     /// There is an answer that is used meanwhile.
     refresh: bool,
+    outlines: Vec<(u32, Bytes)>,
     flight: Option<Flight>,
     lock: Option<HostLock>,
 }
@@ -72,8 +72,8 @@ impl Ticket {
             fingerprint,
             basis,
             publish: true,
-            outlines: Vec::new(),
             refresh: false,
+            outlines: Vec::new(),
             flight,
             lock,
         }
@@ -91,17 +91,17 @@ impl Ticket {
         self
     }
 
+    /// There is an answer to be replaced: after a failure it is a while until the next attempt.
+    pub(crate) fn refreshing(mut self) -> Self {
+        self.refresh = true;
+        self
+    }
+
     /// Keeps with the execution what is inside its arguments: place of the argument, encoded
     /// [outline](afresh_core::Outline).
     #[must_use]
     pub fn outlined(mut self, outlines: Vec<(u32, Bytes)>) -> Self {
         self.outlines = outlines;
-        self
-    }
-
-    /// There is an answer to be replaced: after a failure it is a while until the next attempt.
-    pub(crate) fn refreshing(mut self) -> Self {
-        self.refresh = true;
         self
     }
 
