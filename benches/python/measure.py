@@ -82,7 +82,7 @@ def line(
     figures = {OURS: _figure(ours)}
     for name, each in pairs.items():
         figure = _figure([theirs for _, theirs in each])
-        figure.ratio = statistics.median(own / theirs if theirs else float(own > 0) for own, theirs in each)
+        figure.ratio = statistics.median(own / (theirs or 1e-9) for own, theirs in each)
         figures[name] = figure
     for figure in figures.values():
         if patience is not None and figure.median >= patience:
