@@ -5,15 +5,18 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
+# Benches have an environment of their own: afresh as it is published, and the rivals.
+BENCH := benches/.venv/bin/python
 # One interpreter for every build, so that nothing is built twice.
 export PYO3_PYTHON := $(BIN)/python
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt clippy layers rust extension types python bench clean
+.PHONY: help demo test check fmt clippy layers rust extension types python \
+  bench bench-identity bench-instructions bench-kv bench-rust clean
 
 help: ## show this
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 20
 
 demo: $(VENV)/demo ## compute a real pipeline once, then again from the store
 	$(BIN)/python examples/quickstart.py
@@ -44,13 +47,27 @@ types: extension $(VENV)/tests ## the stubs against the built module, and the pa
 	$(BIN)/python -m mypy.stubtest afresh._afresh
 	$(BIN)/python -m mypy
 
-bench: $(VENV)/demo ## floors of this machine beside ours; which edits each library notices (minutes)
-	$(BIN)/python benches/python/floor.py
-	$(BIN)/python benches/python/kv.py
-	$(BIN)/python benches/identity/compare.py
+bench: ## how fast, beside others: all rows (ten minutes), or ROWS=hit,miss; BENCH_SCALE=1k..1M
+	@$(PYTHON) benches/environment.py > /dev/null
+	$(BENCH) benches/python/run.py $(if $(ROWS),--rows $(ROWS))
+
+bench-identity: ## which edits each library notices (five minutes)
+	@$(PYTHON) benches/environment.py > /dev/null
+	$(BENCH) benches/identity/compare.py
+
+bench-instructions: ## instructions of a hit, beside the reference; KEEP=1 makes them the reference (needs valgrind)
+	@$(PYTHON) benches/environment.py > /dev/null
+	$(BENCH) benches/python/instructions.py $(if $(KEEP),--keep)
+
+bench-rust: ## the engine and the digest without Python
+	cargo bench --manifest-path benches/rust/Cargo.toml --target-dir target
+
+bench-kv: ## the key-value face: get, set and incr, sync and async, and a million keys
+	@$(PYTHON) benches/environment.py > /dev/null
+	$(BENCH) benches/python/kv.py
 
 clean: ## remove what was built
-	rm -rf target $(VENV) python/afresh/*.so
+	rm -rf target $(VENV) benches/.venv python/afresh/*.so
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else "afresh needs Python 3.10 or newer")'

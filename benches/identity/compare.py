@@ -35,7 +35,7 @@ Limits
     an interpreter that was started for the step and has imported nothing but the system. Every rival runs with its
     defaults (cachier with ``allow_none``, without which no None is a hit). Rivals that identify a function by its name
     do what they promise; the table shows what that means after an edit. The rivals are installed from the package
-    index at the versions of requirements.txt, below ``.build``.
+    index at the versions of ``benches/requirements.txt``, into ``benches/.venv``.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -59,14 +58,12 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 TESTS = ROOT / "python" / "tests" / "identity"
-REQUIREMENTS = HERE / "requirements.txt"
-VENV = ROOT / ".build" / "identity-venv"
 RESULTS = ROOT / "benches" / "results" / "identity.json"
 ORDER = ("joblib", "cachier", "diskcache", "cashet", "afresh")
 ARGUMENTS = ("3", "2", "0", "1", "[3, 1, 2]", "[1, 2]", "'aab'", "SimpleNamespace(n=1, m=dict)", "dict", "1.5", "3, 3")
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(TESTS))
+sys.path[:0] = [str(TESTS), str(HERE.parent)]
 
 import cases_class  # noqa: E402
 import cases_data  # noqa: E402
@@ -75,6 +72,7 @@ import cases_more  # noqa: E402
 import cases_outside  # noqa: E402
 import cases_reach  # noqa: E402
 import cases_text  # noqa: E402
+import environment  # noqa: E402
 from corpus import DIFFERENT, SAME, Case  # noqa: E402
 
 MODULES = (cases_text, cases_reach, cases_class, cases_data, cases_more, cases_outside, cases_further)
@@ -110,23 +108,6 @@ class Verdict:
     @property
     def judged(self) -> bool:
         return self.outcome in (RECOMPUTED, HIT)
-
-
-def pins() -> dict[str, str]:
-    lines = (line.strip() for line in REQUIREMENTS.read_text().splitlines())
-    return dict(line.split("==") for line in lines if line and not line.startswith("#"))
-
-
-def rivals() -> Path:
-    """The interpreter of a virtual environment with the rivals; made when it is missing or of other versions."""
-    python, stamp = VENV / "bin" / "python", VENV / "requirements.txt"
-    wanted = REQUIREMENTS.read_text()
-    if not stamp.exists() or stamp.read_text() != wanted:
-        venv.create(VENV, clear=True, with_pip=True)
-        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]
-        subprocess.run([*command, str(REQUIREMENTS)], check=True)
-        stamp.write_text(wanted)
-    return python
 
 
 def write(case: Case, edited: bool, project: Path) -> None:
@@ -303,7 +284,7 @@ def spread(limit: int | None) -> list[Case]:
 
 
 def compare(systems: list[str], cases: list[Case]) -> dict[str, Any]:
-    python = rivals()
+    python = environment.rivals()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         base = Path(folder).resolve()
         chosen = trials(cases, base)
@@ -316,7 +297,7 @@ def compare(systems: list[str], cases: list[Case]) -> dict[str, Any]:
         "python": platform.python_version(),
         "cases": len(cases),
         "answers_change": sum(one.arguments is not None and one.before != one.after for one in chosen),
-        "versions": {name: {**pins(), "afresh": afresh_version()}[name] for name in systems},
+        "versions": {name: {**environment.pins(), "afresh": afresh_version()}[name] for name in systems},
         "counts": {name: count(found) for name, found in verdicts.items()},
         "not_right": {name: details(found) for name, found in verdicts.items()},
     }
