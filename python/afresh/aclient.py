@@ -14,15 +14,17 @@ import threading
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from afresh import miss, settings, warn
+from afresh.amemo import AsyncMemo
 from afresh.client import Client, Task
 from afresh.errors import AfreshError
-from afresh.memo import AsyncMemo, Memo, _reference, submit
 from afresh.options import Options
 from afresh.refs import ResultRef, collect
+from afresh.submitting import reference, submit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from afresh.memo import Memo
     from afresh.options import TTL, Tags
 
 P = ParamSpec("P")
@@ -121,7 +123,7 @@ def _at_once(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], options:
     memo._hit(hit)
     settings.note(memo, call, "hit")
     found = miss.Outcome(None, commit_hash=hit.commit, hash=hit.hash, size=hit.size, hit=hit)
-    return _reference(memo, args, kwargs, options, found)
+    return reference(memo, args, kwargs, options, found)
 
 
 class AsyncClient:

@@ -9,8 +9,9 @@ from typing import overload
 from afresh import dag, models, stores, warn
 from afresh.codecs import codec as make_codec
 from afresh.errors import ConfigError
-from afresh.memo import Memo, make, submit
+from afresh.memo import Memo, make
 from afresh.options import Options, seconds, size, tag_pairs
+from afresh.submitting import submit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

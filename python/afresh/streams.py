@@ -158,6 +158,8 @@ class Player:
 class Streams(Memo):
     """What remembered generators and async generators have in common."""
 
+    _submits = False
+
     def __init__(self, function: Callable[..., Any], **given: Any) -> None:
         super().__init__(function, **given)
         unsuited = [name for name in UNSUITED if getattr(self._said, name)]
