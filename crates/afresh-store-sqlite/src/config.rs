@@ -70,7 +70,7 @@ impl fmt::Debug for SqliteOptions {
 /// nobody vacuums it, and a damaged one is renamed.
 const MMAP: u64 = 2 << 30;
 
-/// Where a file begins to beat a row. Measured (`cargo bench -p afresh-store-sqlite -- crossover`, noise, p50): at
+/// Where a file begins to beat a row. Measured (`cargo bench -p afresh-store-sqlite --bench store -- crossover`, noise, p50): at
 /// 16 KiB a row is read in 14 µs and a file in 19, at 32 KiB 27 and 24, at 64 KiB 47 and 34, at 256 KiB 180 and
 /// 110; a row comes with its entry, which saves a file's reader another 6. A row of 64 KiB is written in
 /// 0.16 ms, a synced file in 0.9 ms; they meet above 1 MiB. So 64 KiB gives up some seven microseconds a
