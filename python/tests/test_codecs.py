@@ -374,3 +374,20 @@ def test_a_tampered_value_is_computed_again(said, tmp_path, monkeypatch):
     with said:
         assert client.submit(identity, "x" * 500_000).load() == "x" * 500_000
     assert not os.path.exists("pwned") and any("damaged" in text for text in said)
+
+
+@pytest.mark.parametrize("near", ["near=0", "near=1MB"])
+def test_scalars_come_back_as_they_went(tmp_path, near):
+    texts = ["", "a", "é", "\0", "x" * 255, "x" * 256, "\ud800", "a\u0394.", "\x94"]
+    numbers = [0, 1, 255, 256, 65535, 65536, -1, 2**31 - 1, -(2**31), 2**31, 2**63, -(2**200), 0.0, -0.0, 1.5, 1e308, -2.5]
+    values = [None, True, False, *numbers, *texts, b"", b".", b"\x94.", b"x" * 255, b"x" * 300, (), (1,), 1j]
+
+    @afresh.memo(store=f"sqlite:{tmp_path / 'store'}?{near}")
+    def value(place):
+        return values[place]
+
+    for place, expected in enumerate(values):
+        for _ in range(3):
+            found = value(place)
+            assert type(found) is type(expected) and repr(found) == repr(expected)
+    assert afresh.Client(f"sqlite:{tmp_path / 'store'}").stats().commits == len(values)

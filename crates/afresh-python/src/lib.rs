@@ -25,6 +25,7 @@ mod large;
 mod memo;
 mod modes;
 mod preview;
+mod scalar;
 mod source;
 mod store;
 mod terms;

@@ -31,6 +31,7 @@ use crate::exact;
 use crate::frame;
 use crate::modes;
 use crate::preview::preview;
+use crate::scalar;
 use crate::terms::Terms;
 use crate::ticket::Ticket;
 use crate::tier::{self, Answer, Kept, Key, Query, Used};
@@ -504,6 +505,9 @@ fn warn(py: Python<'_>) -> PyResult<()> {
 
 /// The value of a pickle with its buffers.
 fn load<'py>(py: Python<'py>, bytes: &afresh::Bytes, mapped: bool) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(value) = scalar::read(py, bytes) {
+        return Ok(value);
+    }
     // What `pickle.loads` is; `pickle` itself takes two milliseconds to import.
     let loads = imported(py, &LOADS, "_pickle", "loads")?;
     let (pickle, buffers) = frame::parts(py, bytes, mapped)?;
