@@ -6,6 +6,7 @@
 //! and nobody keeps answers in front of the store.
 
 use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -45,8 +46,11 @@ impl Shared {
             return Ok(());
         }
         let len = Generation::WORDS * size_of::<AtomicU32>();
-        if about.len() < len as u64 {
-            file.set_len(len as u64)?;
+        let there = usize::try_from(about.len()).unwrap_or(usize::MAX);
+        if there < len {
+            // Written, not only made longer: where a full disk has no block for a page, writing to the mapping would
+            // kill the process. Others who open the store wait meanwhile.
+            file.write_all_at(&vec![0; len - there], about.len())?;
         }
         let memory = memmap2::MmapOptions::new().len(len).map_raw(&file)?;
         let mapped = Box::into_raw(Box::new(Mapped { memory, identity }));

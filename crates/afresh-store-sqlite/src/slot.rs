@@ -144,7 +144,8 @@ impl Slot {
         let opening = self.folder.opening(true, self.options.patience)?;
         let writable = writable && opening.is_some();
         if writable && let Err(error) = self.shared.attach(&self.folder.generation()) {
-            tracing::warn!("answers are not kept in memory: {error}");
+            // Only speed is lost.
+            tracing::debug!("answers are not kept in memory: {error}");
         }
         let open = || Database::open(self.folder.clone(), self.options.clone(), writable);
         match open() {
