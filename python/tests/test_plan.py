@@ -131,7 +131,7 @@ def test_an_edit_is_named_with_what_it_costs(project, name, old, new, which, lab
     assert [one["verdict"] for one in plan.values()] == ["unchanged"]
     function = which.partition(".")[2]
     assert project.ask(f"import etl; print(etl.{function}.cached(1))") == ["False"]
-    told = project.ask(f"import etl; etl.{function}._define(); print(etl.{function}._own[1].hex())")
+    told = project.ask(f"import etl; etl.{function}._define(); print(etl.{function}._found[1].hex())")
     assert lost["digest"] in (None, told[0])
 
 
