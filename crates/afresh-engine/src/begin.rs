@@ -190,6 +190,15 @@ impl Engine {
                 let lock = wait.take();
                 self.run(&busy.fingerprint, policy, flight, lock).await
             }
+            // Of many who waited one will run, and only if there is no answer.
+            Owner::Away { flight, .. } => match self.lookup(&busy.fingerprint, policy).await? {
+                Some(hit) if hit.verdict == Verdict::Fresh => Ok(Begun::Hit(hit)),
+                Some(_) => {
+                    drop(flight);
+                    self.begin(&busy.fingerprint, policy).await
+                }
+                None => self.lead(&busy.fingerprint, policy, flight).await,
+            },
         }
     }
 
@@ -211,6 +220,9 @@ impl Engine {
         policy: &Policy,
         flight: Flight,
     ) -> Result<Begun> {
+        if let Some(leases) = &self.inner.leases {
+            return self.lead_away(leases, fingerprint, policy, flight).await;
+        }
         match self.lease(fingerprint) {
             Leased::Here(lock) => self.run(fingerprint, policy, flight, lock).await,
             Leased::Elsewhere => {
@@ -247,7 +259,7 @@ impl Engine {
     }
 
     /// With the lease in hand: whoever held it before may have answered meanwhile.
-    async fn run(
+    pub(crate) async fn run(
         &self,
         fingerprint: &Fingerprint,
         policy: &Policy,

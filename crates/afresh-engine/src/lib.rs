@@ -22,6 +22,7 @@ mod gc;
 pub mod guard;
 mod hostlock;
 mod inside;
+mod lease;
 mod log;
 mod policy;
 mod record;
