@@ -6,8 +6,10 @@
 //! `AFRESH_TEST_SERVERS=required`.
 
 mod process;
+mod proxy;
 
 pub use process::{Server, free_port};
+pub use proxy::{Proxy, Wire};
 
 use std::path::{Path, PathBuf};
 
