@@ -1,7 +1,8 @@
 """Remembered coroutine functions.
 
 A hit is answered in Rust (``_afresh.Awaitable``); here is what a call does otherwise. Invariant: nothing blocks the event
-loop. Whoever waits for another's computation waits in a thread, one for each call that is waited for in a loop.
+loop. A near store is asked in the loop's own thread, and whoever waits for another's computation waits in a thread, one
+for each call that is waited for in a loop. A store on a server is awaited (``later``).
 """
 
 from __future__ import annotations
@@ -85,18 +86,24 @@ class AsyncMemo(Memo):
     async def _begin(
         self, call: _afresh.Call, problem: str | None, options: Options, load: bool
     ) -> miss.Outcome | _afresh.Ticket:
+        far = self._engine().far
         if problem is not None:
             warn.once(f"{self.name} is computed again: {problem}")
-            return call.start()
+            return await _start(call, far)
         if options.force or options.cache is False or miss.is_running(call):
-            return call.start()
+            return await _start(call, far)
         for _ in range(miss.ROUNDS):
-            hit, ready = miss.held(self, call)
+            hit, ready = await _held(self, call) if far and self._tracks else miss.held(self, call)
             if hit is not None:
                 return miss.taken(self, call, hit, load)
-            begun = ready.begin(0)
-            if begun is None:
-                begun = await _elsewhere(self, ready, options.wait)
+            if far:
+                from afresh import later
+
+                begun = await later.begin(ready, options.wait)
+            else:
+                begun = ready.begin(0)
+                if begun is None:
+                    begun = await _elsewhere(self, ready, options.wait)
             if begun is None:
                 warn.once(f"{self.name}: the running computation took longer than {options.wait} s; computing here too")
                 break
@@ -105,7 +112,7 @@ class AsyncMemo(Memo):
             # Of a tracked function somebody has answered meanwhile: whether that holds here is looked at again.
             if not self._tracks:
                 return miss.taken(self, call, begun, load)
-        return call.start()
+        return await _start(call, far)
 
     async def _run(
         self,
@@ -139,9 +146,9 @@ class AsyncMemo(Memo):
         except Exception as error:
             watch.end()
             took = time.perf_counter() - started
-            rescued = miss.rescue(self, call, error, options)
+            rescued = await self._rescue(call, error, options)
             replayable = rescued is None and call is not None
-            miss.failed(self, ticket, error, took, options, sources, watch, replayable)
+            await self._failed(ticket, error, took, options, sources, watch, replayable)
             if rescued is None:
                 raise
             return rescued
@@ -154,7 +161,44 @@ class AsyncMemo(Memo):
         if ticket is None or not ticket.held:
             return miss.Outcome(value)
         took = time.perf_counter() - started
-        return miss.keep(self, value, ticket, took, options, sources, watch, (args, kwargs))
+        asked = (args, kwargs)
+        if not self._engine().far:
+            return miss.keep(self, value, ticket, took, options, sources, watch, asked)
+        from afresh import later
+
+        try:
+            record, digest = miss.recording(self, value, ticket, took, options, sources, watch, asked)
+            return miss.recorded(value, await later.recorded(record), digest)
+        except Exception as error:
+            return miss.unrecorded(self, value, ticket, options, error)
+
+    async def _rescue(self, call: _afresh.Call | None, error: Exception, options: Options) -> miss.Outcome | None:
+        if call is None or not self._engine().far:
+            return miss.rescue(self, call, error, options)
+        import asyncio
+
+        return await asyncio.to_thread(miss.rescue, self, call, error, options)
+
+    async def _failed(
+        self,
+        ticket: _afresh.Ticket | None,
+        error: Exception,
+        took: float,
+        options: Options,
+        sources: list[str],
+        watch: miss.Watch,
+        replayable: bool,
+    ) -> None:
+        if ticket is None or not self._engine().far:
+            return miss.failed(self, ticket, error, took, options, sources, watch, replayable)
+        from afresh import later
+
+        record = miss.failing(self, ticket, error, took, options, sources, watch, replayable)
+        if record is not None:
+            try:
+                miss.told(error, await later.recorded(record))
+            except Exception as problem:
+                miss.untold(self, ticket, problem)
 
     async def _submit(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options) -> ResultRef:
         """As `submit`, to be awaited."""
@@ -193,6 +237,22 @@ class AsyncMemo(Memo):
     def refresh(self, *args: Any, **kwargs: Any) -> Any:
         """As ``Memo.refresh``, to be awaited."""
         return self.with_options(force=True)(*args, **kwargs)
+
+
+async def _start(call: _afresh.Call, far: bool) -> _afresh.Ticket:
+    """As ``call.start()``."""
+    if not far:
+        return call.start()
+    from afresh.later import later
+
+    return await later(call.start)
+
+
+async def _held(memo: Memo, call: _afresh.Call) -> tuple[_afresh.Hit | None, _afresh.Call]:
+    """As ``miss.held``, in a thread: it looks through the store and through files."""
+    import asyncio
+
+    return await asyncio.to_thread(miss.held, memo, call)
 
 
 #: Who waits in a loop for a call of one function that runs elsewhere: one thread a call, however many tasks.

@@ -213,6 +213,12 @@ impl Memo {
         Ok(Prepared::Ready(Ready { definition, fingerprint, arguments, names }))
     }
 
+    /// Whether asking the store would hold up an event loop.
+    #[inline]
+    fn waits(slf: &Bound<'_, Self>, definition: &Definition) -> bool {
+        slf.get().asynchronous && definition.engine.get().is_far()
+    }
+
     /// Looks for the answer, first where it costs least.
     #[inline]
     fn find<'py>(
@@ -226,6 +232,7 @@ impl Memo {
         let definition = Self::definition(slf);
         if let Ok(definition) = &definition
             && let Ok(Some((value, answer))) = Self::known(definition, args, kwargs)
+            && (answer.verdict == Verdict::Fresh || !Self::waits(slf, definition))
         {
             Self::used(slf, definition, &answer, args, kwargs)?;
             return Ok(Found::Value(value));
@@ -305,6 +312,16 @@ impl Memo {
         Ok(match Self::prepare(py, definition, args, kwargs)? {
             Prepared::Misfit => Found::Misfit,
             Prepared::Nameless(why) => Found::Missed(None, Some(why)),
+            // What has to be waited for is asked for by the coroutine.
+            Prepared::Ready(ready) if Self::waits(slf, &ready.definition) => {
+                match ready.definition.kept(py, &Query::Digest(&ready.fingerprint)) {
+                    Ok(Some((value, answer))) if answer.verdict == Verdict::Fresh => {
+                        Self::used(slf, &ready.definition, &answer, args, kwargs)?;
+                        Found::Value(value)
+                    }
+                    _ => Found::Missed(Some(Box::new(ready.call(py, false)?)), None),
+                }
+            }
             Prepared::Ready(ready) => match Self::hit(py, &ready, args, kwargs) {
                 Ok(Some((value, answer))) => {
                     Self::used(slf, &ready.definition, &answer, args, kwargs)?;

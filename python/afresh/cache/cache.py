@@ -1,7 +1,8 @@
 """The key-value face for event loops: the commands of ``SyncCache``, to be awaited.
 
-A store that is near answers when it is awaited, without a task or a turn of the loop; any other is asked in a thread,
-so that the loop never stands still. There is no second implementation here.
+A store that is near answers when it is awaited, without a task or a turn of the loop. One on a server is awaited, any
+number of commands at once; a store of the user's is asked in a thread, so that the loop never stands still. There is no
+second implementation here.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class Cache(Decorators):
         #: The same cache for threads.
         self.sync = SyncCache(name)
         self.name = name
+        #: How a command is made that may be made again from its beginning, and how any other is.
         self._do: Callable[..., Awaitable[Any]] = _Ready
+        self._do_once: Callable[..., Awaitable[Any]] = _Ready
 
     def setup(
         self,
@@ -51,7 +54,8 @@ class Cache(Decorators):
         self.sync.setup(
             url, prefix=prefix, codec=codec, secret=secret, entries=entries, size=size, enable=enable
         )
-        self._do = _Ready if self.sync._near() else _apart
+        self._do_once = _Ready if self.sync._near() else _apart
+        self._do = _attempted if self.sync._far() else self._do_once
 
     def is_setup(self) -> bool:
         """Whether any store was set up."""
@@ -59,11 +63,11 @@ class Cache(Decorators):
 
     def init(self) -> Awaitable[None]:
         """Says now, rather than at the first use, if a store cannot be reached."""
-        return self._do(self.sync.init)
+        return self._do_once(self.sync.init)
 
     def close(self) -> Awaitable[None]:
         """Lets go of the stores; the next use needs ``setup``."""
-        return self._do(self.sync.close)
+        return self._do_once(self.sync.close)
 
     def get(self, key: str, default: Any = None) -> Awaitable[Any]:
         """The value, or ``default``. Every caller gets a value of their own."""
@@ -110,7 +114,7 @@ class Cache(Decorators):
 
     def ping(self, message: bytes | None = None) -> Awaitable[bytes]:
         """Raises if a store cannot be reached."""
-        return self._do(self.sync.ping, message)
+        return self._do_once(self.sync.ping, message)
 
     def set(
         self,
@@ -165,7 +169,7 @@ class Cache(Decorators):
 
     def clear(self) -> Awaitable[None]:
         """Removes all entries of this cache, and nothing else that is in its stores."""
-        return self._do(self.sync.clear)
+        return self._do_once(self.sync.clear)
 
     def set_lock(self, key: str, value: str, expire: Span) -> Awaitable[bool]:
         """Takes a lock for the owner ``value``; whether nobody has it."""
@@ -215,11 +219,17 @@ class Cache(Decorators):
         import asyncio
 
         while True:
-            page = await self._do(next, pages, None)
+            page = await self._do_once(next, pages, None)
             if page is None:
                 return
             yield page
             await asyncio.sleep(0)
+
+
+def _attempted(call: Callable[..., Any], *args: Any) -> Awaitable[Any]:
+    from afresh.later import attempted
+
+    return attempted(call, *args)
 
 
 async def _apart(call: Callable[..., Any], *args: Any) -> Any:

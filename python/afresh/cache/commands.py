@@ -310,6 +310,9 @@ class SyncCache(Decorators):
     def _near(self) -> bool:
         return all(route.near for route in self._routes.all)
 
+    def _far(self) -> bool:
+        return all(route.kv.far for route in self._routes.all)
+
     def _degrade(self, error: AfreshError) -> None:
         warn.store("the cache cannot be used and does without", error)
 

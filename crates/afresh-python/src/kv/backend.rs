@@ -84,6 +84,11 @@ pub(crate) trait Backend: Send + Sync {
     /// Whether its operations are ready at once.
     fn near(&self) -> bool;
 
+    /// Whether they can be attempted for an event loop; see `attempt`.
+    fn far(&self) -> bool {
+        false
+    }
+
     /// Whether a shared object may be kept as it is.
     fn shares(&self) -> bool;
 

@@ -155,6 +155,12 @@ impl Kv {
         self.backend.near()
     }
 
+    /// Whether its commands can be attempted for an event loop.
+    #[getter]
+    fn far(&self) -> bool {
+        self.backend.far()
+    }
+
     #[pyo3(signature = (key, default=None))]
     fn get<'py>(
         &self,

@@ -1,5 +1,6 @@
 //! The key-value face: entries under names, with one meaning over every home of them.
 
+mod attempt;
 mod backend;
 mod face;
 mod glob;
@@ -17,5 +18,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<face::Kv>()?;
     module.add_function(wrap_pyfunction!(guards::admit, module)?)?;
     module.add_function(wrap_pyfunction!(guards::count_outcome, module)?)?;
+    module.add_class::<attempt::Attempt>()?;
     module.add_class::<ready::Ready>()
 }

@@ -3,15 +3,18 @@
 //! Invariant: every operation is one call of the store, so what is atomic there is atomic here. What cannot be read (of
 //! another format, damaged, not signed with our secret) is found as such, with a warning, and may be overwritten.
 
+use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use afresh::{
-    Applied, Batch, Bytes, Entry, Key, Kind, NewEntry, Op, Result, Scan, Space, Value, Version,
-    When,
+    Applied, Batch, Bytes, Entry, Key, Kind, NewEntry, Op, Result, Scan, Space, Store, Value,
+    Version, When,
 };
 use pollster::block_on;
 use pyo3::prelude::*;
 
+use super::attempt;
 use super::backend::{Area, Backend, Datum, Found, New, Page, Placed};
 use super::record::{Record, Seal};
 use crate::engine::Engine;
@@ -26,6 +29,7 @@ const LONGEST: usize = 320;
 pub(crate) struct Stored {
     engine: Py<Engine>,
     near: bool,
+    far: bool,
     /// The name of the cache.
     name: String,
     seal: Option<Seal>,
@@ -39,16 +43,23 @@ impl Stored {
         seal: Option<Seal>,
     ) -> PyResult<Self> {
         let near = engine.get().get(py)?.store().info().capabilities.near;
-        Ok(Self { engine, near, name, seal })
+        let far = engine.get().is_far();
+        Ok(Self { engine, near, far, name, seal })
     }
 
-    fn run<T: Send>(
+    fn run<T: Clone + Send + Sync + 'static, F: Future<Output = Result<T>> + Send + 'static>(
         &self,
         py: Python<'_>,
-        work: impl AsyncFnOnce(&dyn afresh::Store) -> Result<T> + Send,
+        work: impl FnOnce(Arc<dyn Store>) -> F,
     ) -> PyResult<T> {
         let engine = self.engine.get().get(py)?;
-        py.detach(|| block_on(work(engine.store().as_ref()))).or_raise(py)
+        let work = work(Arc::clone(engine.store()));
+        if self.far
+            && let Some(attempt) = attempt::current(py)
+        {
+            return attempt.get().answer(py, work);
+        }
+        py.detach(|| block_on(work)).or_raise(py)
     }
 
     /// What the keys of an area begin with. Names that are too long have a place of their own.
@@ -100,7 +111,8 @@ impl Stored {
     }
 
     fn apply(&self, py: Python<'_>, op: Op) -> PyResult<Applied> {
-        self.run(py, async |store| store.apply(Batch { objects: Vec::new(), ops: vec![op] }).await)
+        let batch = Batch { objects: Vec::new(), ops: vec![op] };
+        self.run(py, |store| async move { store.apply(batch).await })
     }
 }
 
@@ -111,6 +123,10 @@ fn is_long(name: &str) -> bool {
 impl Backend for Stored {
     fn near(&self) -> bool {
         self.near
+    }
+
+    fn far(&self) -> bool {
+        self.far
     }
 
     fn shares(&self) -> bool {
@@ -129,8 +145,11 @@ impl Backend for Stored {
     fn many(&self, py: Python<'_>, area: Area, names: &[&str]) -> PyResult<Vec<Option<Found>>> {
         let keys: Vec<Key> =
             names.iter().map(|name| self.key(area, name)).collect::<Result<_>>().or_raise(py)?;
-        let found = self.run(py, async |store| store.get(&keys).await)?;
-        Ok(keys.iter().zip(found).map(|(key, entry)| Some(self.found(key, entry?).0)).collect())
+        let found = self.run(py, |store| async move {
+            let found = store.get(&keys).await?;
+            Ok(keys.into_iter().zip(found).collect::<Vec<_>>())
+        })?;
+        Ok(found.into_iter().map(|(key, entry)| Some(self.found(&key, entry?).0)).collect())
     }
 
     fn put(
@@ -172,15 +191,16 @@ impl Backend for Stored {
         ttl: Option<Duration>,
     ) -> PyResult<Option<i64>> {
         let key = self.key(area, name).or_raise(py)?;
-        let engine = self.engine.get().get(py)?;
         let batch = Batch { objects: Vec::new(), ops: vec![Op::Add { key, by, ttl }] };
-        match py.detach(|| block_on(engine.store().apply(batch))) {
-            Ok(Applied::All(done)) => Ok(done.first().and_then(|done| done.count)),
-            Ok(Applied::Refused { .. }) => Ok(None),
-            // A record is there.
-            Err(error) if error.kind() == Kind::Config => Ok(None),
-            Err(error) => Err(error).or_raise(py),
-        }
+        self.run(py, |store| async move {
+            match store.apply(batch).await {
+                Ok(Applied::All(done)) => Ok(done.first().and_then(|done| done.count)),
+                Ok(Applied::Refused { .. }) => Ok(None),
+                // A record is there.
+                Err(error) if error.kind() == Kind::Config => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
     }
 
     fn delete(&self, py: Python<'_>, area: Area, name: &str, when: When) -> PyResult<bool> {
@@ -211,7 +231,7 @@ impl Backend for Stored {
         };
         scan.limit = limit;
         scan.cursor = cursor.map(Bytes::copy_from_slice);
-        let page = self.run(py, async |store| store.scan(&scan).await)?;
+        let page = self.run(py, |store| async move { store.scan(&scan).await })?;
         let next = match page.next {
             Some(next) => Some([&[u8::from(long)], next.as_ref()].concat()),
             None => (!long).then(|| vec![1]),
@@ -235,7 +255,7 @@ impl Backend for Stored {
         for long in [false, true] {
             let mut scan = Scan::new(Space::Named);
             scan.prefix = self.folder(Area::Value, long).into();
-            self.run(py, async |store| {
+            self.run(py, |store| async move {
                 loop {
                     let page = store.scan(&scan).await?;
                     let doomed = page.entries.into_iter().map(|(key, _)| key);

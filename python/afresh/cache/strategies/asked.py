@@ -72,6 +72,10 @@ class Asked:
 
     def find(self) -> Steps:
         """The entry under the key, or None."""
+        if self.face == "loops" and self.route.kv.far:
+            from afresh.later import attempted
+
+            return (yield Call(attempted, (self._find,)))
         return (yield self.ask(self._find))
 
     def _find(self) -> Entry | None:
