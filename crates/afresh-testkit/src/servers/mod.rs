@@ -6,6 +6,7 @@
 //! `AFRESH_TEST_SERVERS=required`.
 
 mod process;
+pub mod redis;
 
 pub use process::{Server, free_port};
 
