@@ -35,7 +35,7 @@ fn frees(batch: &Batch) -> bool {
 /// A batch as the script takes it.
 pub(crate) struct Encoded {
     name: Name,
-    /// The store's own record, then the entry of each operation.
+    /// The store's own record, the entry of each operation, and what else is written of their spaces.
     keys: Vec<Vec<u8>>,
     args: Vec<Vec<u8>>,
 }
@@ -44,8 +44,16 @@ impl Encoded {
     pub(crate) fn new(batch: &Batch, layout: &Layout) -> Result<Self> {
         let name = if frees(batch) { Name::ApplyFreeing } else { Name::Apply };
         let entries = batch.ops.iter().map(|op| layout.entry(op.key()));
-        let keys = std::iter::once(layout.meta().into_bytes()).chain(entries).collect();
-        let mut args = vec![layout.records.clone().into_bytes()];
+        let mut keys: Vec<Vec<u8>> =
+            std::iter::once(layout.meta().into_bytes()).chain(entries).collect();
+        let mut spaces: Vec<Space> = batch.ops.iter().map(|op| op.key().space()).collect();
+        spaces.sort_unstable();
+        spaces.dedup();
+        for space in spaces {
+            keys.extend([layout.index(space).into_bytes(), layout.used(space).into_bytes()]);
+        }
+        let count = batch.ops.len().to_string().into_bytes();
+        let mut args = vec![layout.records.clone().into_bytes(), count];
         for op in &batch.ops {
             add(&mut args, op, &batch.objects)?;
         }

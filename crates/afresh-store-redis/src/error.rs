@@ -50,8 +50,11 @@ fn told(error: &RedisError) -> (String, String) {
 }
 
 pub(crate) fn next(error: &RedisError) -> Next {
-    match told(error).0.as_str() {
+    let (code, text) = told(error);
+    match code.as_str() {
         "NOSCRIPT" => Next::Load,
+        // A key that a script looks at besides those it names is being moved. Such scripts may run twice.
+        _ if text.contains("non local key") => Next::Wait,
         "MOVED" | "READONLY" | "MASTERDOWN" | "UNBLOCKED" => Next::Look,
         "ASK" | "TRYAGAIN" | "CLUSTERDOWN" => Next::Wait,
         "" if error.is_io_error() || error.is_unrecoverable_error() => Next::Lost,

@@ -21,11 +21,29 @@ pub(crate) const LARGEST: u64 = 512 << 20;
 /// How many objects one command looks at.
 const STEP: usize = 256;
 
-/// A call of the script for the objects of a part.
-fn call(scripts: &Scripts, layout: &Layout, part: u8, name: Name, step: &str) -> Cmd {
-    let mut call = scripts.call(name, 1);
+/// A call of the script for the objects of a part, which writes those of `ids`.
+fn call(
+    scripts: &Scripts,
+    layout: &Layout,
+    part: u8,
+    name: Name,
+    step: &str,
+    ids: &[ObjectId],
+) -> Cmd {
+    // What is set aside gets another name.
+    let aside = if step == "aside" { ids } else { &[] };
+    let mut call = scripts.call(name, 3 + ids.len() + aside.len());
     let prefix = layout.part(part);
-    call.arg(format!("{prefix}:b")).arg(prefix).arg(step);
+    for what in ["b", "i", "a"] {
+        call.arg(format!("{prefix}:{what}"));
+    }
+    for id in ids {
+        call.arg(layout.object(id));
+    }
+    for id in aside {
+        call.arg([prefix.as_bytes(), b":q:", &id.as_bytes()[..]].concat());
+    }
+    call.arg(prefix).arg(step);
     call
 }
 
@@ -44,7 +62,8 @@ pub(crate) fn check(id: &ObjectId, blob: &Blob) -> Result<()> {
 /// The commands that write an object, unless it is there, and make it young. They belong into one transaction.
 pub(crate) fn add(pipe: &mut Pipeline, node: &Node, layout: &Layout, id: &ObjectId, data: &[u8]) {
     pipe.cmd("SET").arg(layout.object(id)).arg(data).arg("NX").ignore();
-    let mut young = call(&node.scripts, layout, part_of(id), Name::Object, "young");
+    let ids = std::slice::from_ref(id);
+    let mut young = call(&node.scripts, layout, part_of(id), Name::Object, "young", ids);
     young.arg(&id.as_bytes()[..]);
     pipe.add_command(young).ignore();
 }
@@ -96,13 +115,13 @@ async fn script(
     layout: &Layout,
     part: u8,
     step: &str,
-    again: bool,
+    ids: &[ObjectId],
     add: impl Fn(&mut Cmd),
 ) -> Result<Items> {
     let add = &add;
     let answer = nodes
-        .run(slot(layout.part(part)), again, |node| async move {
-            let mut call = call(&node.scripts, layout, part, Name::ObjectFreeing, step);
+        .run(slot(layout.part(part)), ids.is_empty(), |node| async move {
+            let mut call = call(&node.scripts, layout, part, Name::ObjectFreeing, step, ids);
             add(&mut call);
             call.query_async::<Value>(&mut node.handle()).await
         })
@@ -125,7 +144,7 @@ pub(crate) async fn remove(
     let mut removed = Removed::default();
     for ids in ids.chunk_by(|a, b| part_of(a) == part_of(b)).flat_map(|ids| ids.chunks(STEP)) {
         let Some(part) = ids.first().map(part_of) else { continue };
-        let mut answer = script(nodes, layout, part, "remove", false, |call| {
+        let mut answer = script(nodes, layout, part, "remove", ids, |call| {
             call.arg(u64::try_from(idle.as_millis()).unwrap_or(u64::MAX));
             for id in ids {
                 call.arg(&id.as_bytes()[..]);
@@ -139,7 +158,8 @@ pub(crate) async fn remove(
 }
 
 pub(crate) async fn quarantine(nodes: &Arc<Nodes>, layout: &Layout, id: &ObjectId) -> Result<()> {
-    let done = script(nodes, layout, part_of(id), "aside", false, |call| {
+    let ids = std::slice::from_ref(id);
+    let done = script(nodes, layout, part_of(id), "aside", ids, |call| {
         call.arg(&id.as_bytes()[..]);
     });
     done.await.map(drop)
@@ -162,7 +182,7 @@ pub(crate) async fn list(
             if few == 0 {
                 return Ok(found);
             }
-            let mut answer = script(nodes, layout, part, "list", true, |call| {
+            let mut answer = script(nodes, layout, part, "list", &[], |call| {
                 call.arg(&from[..]).arg(few);
             })
             .await?;

@@ -1,5 +1,7 @@
 -- A batch: judged and made on a copy in memory, then written as a whole.
--- KEYS[n + 1]: the entry of operation n. ARGV: each operation's code, condition and what it needs.
+-- KEYS[n + 1]: the entry of operation n, of as many as ARGV[2] says; then indexes and uses of their spaces, named so that
+-- a Cluster that is moving some of them refuses the whole before anything is written.
+-- ARGV: each operation's code, condition and what it needs.
 -- Answers {1, version (and count) of each}, {0, position, version found} where refused, {2, position} for a counter
 -- that is a record.
 local was, now, touched, order, last = {}, {}, {}, {}, nil
@@ -17,7 +19,7 @@ end
 -- Greater than any before, also where the counter itself was lost: it never runs behind the clock.
 local function version()
   if not last then
-    last = math.max(tonumber(redis.call('HGET', meta, 'v') or 0), clock[1] * 1000000 + clock[2])
+    last = math.max(tonumber(redis.call('HGET', meta, 'last') or 0), clock[1] * 1000000 + clock[2])
   end
   last = last + 1
   return pack('>I8', last)
@@ -39,8 +41,8 @@ local function sum(a, b)
   return pack('>i4I4', high, low)
 end
 
-local answers, at = {1}, 2
-for number = 2, #KEYS do
+local answers, at = {1}, 3
+for number = 2, ARGV[2] + 1 do
   local name, code, when = KEYS[number], ARGV[at], ARGV[at + 1]
   local value = look(name)
   local found = value and sub(value, 2, 9) or ''
@@ -81,7 +83,7 @@ for number = 2, #KEYS do
 end
 
 -- From here on everything happens. The first write is one that a full server refuses.
-if last then redis.call('HSET', meta, 'v', string.format('%.0f', last)) end
+if last then redis.call('HSET', meta, 'last', string.format('%.0f', last)) end
 for _, name in ipairs(order) do
   local old, new, letter, key = was[name], now[name], letter_of(name), key_of(name)
   if old ~= new then
@@ -114,11 +116,13 @@ for _, letter in ipairs(letters) do
   for _, member in ipairs(redis.call('ZRANGEBYLEX', index_of(letter), '[e', due, 'LIMIT', 0, 8)) do
     local terms_end = 11 + 8 * unpack_bytes('>I2', member, 10)
     local key = sub(member, terms_end + 17)
-    if redis.call('EXISTS', name_of(letter, key)) == 0 then
+    -- The one key that is not named above: where it is being moved, another time will do.
+    local exists = redis.pcall('EXISTS', name_of(letter, key))
+    if exists == 0 then
       local time, made = sub(member, terms_end + 1, terms_end + 8), sub(member, terms_end + 9, terms_end + 16)
       leave(letter, places(sub(member, 2, 9), time, made, sub(member, 12, terms_end), key))
       redis.call('ZREM', used_of(letter), key)
-    else
+    elseif exists == 1 then
       leave(letter, {member})
     end
   end

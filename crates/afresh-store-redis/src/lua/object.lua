@@ -1,7 +1,8 @@
--- Objects of one part. KEYS[1]: the part's count of bytes, ARGV[1]: what its keys begin with, ARGV[2]: what to do.
+-- Objects of one part. KEYS: the part's count of bytes, names and ages, and what is written besides; ARGV[1]: what its
+-- keys begin with, ARGV[2]: what to do.
 -- An object without an age was evicted from the list and is as good as young.
 local part, step = ARGV[1], ARGV[2]
-local ids, ages = part .. ':i', part .. ':a'
+local ids, ages = KEYS[2], KEYS[3]
 local function data(id) return part .. ':o:' .. id end
 local clock = redis.call('TIME')
 local ms = clock[1] * 1000 + math.floor(clock[2] / 1000)

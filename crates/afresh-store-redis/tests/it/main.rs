@@ -6,8 +6,13 @@
     reason = "a test fails by panicking"
 )]
 
+mod address;
 mod conformance;
+mod eviction;
+mod faults;
+mod kinship;
 mod timeless;
+mod told;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -110,6 +110,11 @@ impl Redis {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
+    /// Where it keeps its files.
+    pub fn folder(&self) -> &Path {
+        &self.folder.0
+    }
+
     /// The file with the certificate of a server with TLS.
     pub fn authority(&self) -> String {
         self.folder.file("ca.pem")
