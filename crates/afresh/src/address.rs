@@ -11,10 +11,13 @@ use afresh_engine::{Engine, Options};
 use crate::units;
 
 /// Schemes that afresh speaks, or will: a known one without a driver is told apart from a typing error.
-const PLANNED: [&str; 12] = [
+const PLANNED: [&str; 15] = [
     "redis",
     "rediss",
+    "redis+sentinel",
+    "rediss+sentinel",
     "redis+cluster",
+    "rediss+cluster",
     "postgresql",
     "mysql",
     "mongodb",
@@ -103,8 +106,21 @@ type Open = fn(&str) -> Result<Arc<dyn Store>>;
 
 /// What opens the stores on servers with this scheme, where this build has their driver.
 fn remote(scheme: &str) -> Option<Open> {
-    let known: [(&[&str], Open); 0] = [];
-    known.into_iter().find(|(schemes, _)| schemes.contains(&scheme)).map(|(_, open)| open)
+    let known: &[(&[&str], Open)] = &[
+        #[cfg(feature = "redis")]
+        (
+            &[
+                "redis",
+                "rediss",
+                "redis+sentinel",
+                "rediss+sentinel",
+                "redis+cluster",
+                "rediss+cluster",
+            ],
+            afresh_store_redis::open,
+        ),
+    ];
+    known.iter().find(|(schemes, _)| schemes.contains(&scheme)).map(|(_, open)| *open)
 }
 
 /// The address again, without what was taken out.

@@ -202,6 +202,7 @@ impl Engine {
             return Ok(Begun::Busy(Busy { fingerprint: *fingerprint, owner }));
         };
         if basis.head.is_none() {
+            let basis = self.founded(basis).await;
             let ticket = Ticket::new(self, *fingerprint, basis, Some(flight), None);
             return Ok(Begun::Run(ticket.leased(lease)));
         }
@@ -232,7 +233,7 @@ impl Engine {
             self.inner.resting.rest(fingerprint, Duration::ZERO);
             return Ok(None);
         };
-        let basis = Basis { parent, ..basis };
+        let basis = self.founded(Basis { parent, ..basis }).await;
         let stands = basis.head == before.head;
         let ticket = || Ticket::new(self, *fingerprint, basis, Some(flight), None).leased(lease);
         Ok(stands.then(|| ticket().refreshing()))

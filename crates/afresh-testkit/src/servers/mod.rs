@@ -7,6 +7,7 @@
 
 mod process;
 mod proxy;
+pub mod redis;
 
 pub use process::{Server, free_port};
 pub use proxy::{Proxy, Wire};
