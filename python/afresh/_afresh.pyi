@@ -7,12 +7,14 @@ from typing_extensions import Self, disjoint_base
 
 __all__ = [
     "__version__",
+    "Attempt",
     "Awaitable",
     "Blob",
     "Call",
     "Engine",
     "Hit",
     "Kv",
+    "Later",
     "Memo",
     "Ready",
     "Source",

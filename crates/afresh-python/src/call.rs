@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use afresh::{
     Argument, Asked, Begun, Busy, Bytes, CommitId, Execution, Explanation, Fingerprint, Function,
-    Policy, RAISED, Verdict,
+    Policy, RAISED, Stamp, Verdict,
 };
 use pollster::block_on;
 use pyo3::IntoPyObjectExt;
@@ -23,6 +23,7 @@ use crate::explain;
 use crate::frame;
 use crate::later::{self, Later};
 use crate::ticket::Ticket;
+use crate::tier::{Kept, Key};
 
 /// How long one wait lasts before Python may act on a signal such as Ctrl-C. Being woken is not delayed by it.
 const SLICE: Duration = Duration::from_millis(100);
@@ -39,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) looked: bool,
     /// The values that may have an inside, by place; given up when the call runs.
     pub(crate) insides: Mutex<Vec<(usize, Py<PyAny>)>>,
+    /// Where in the tier the answer goes that is awaited.
+    pub(crate) place: Mutex<Option<(Key, Stamp)>>,
 }
 
 /// What beginning a call that was looked up already, or not, comes to.
@@ -96,9 +99,27 @@ impl Call {
         };
         let slf = slf.clone().unbind();
         later::run_for(later.py(), Some(later), work, move |py, begun| {
+            if let Begun::Hit(hit) = &begun {
+                slf.get().remember(py, hit);
+            }
             Ok(Self::begun(slf.bind(py), begun)?.unwrap_or_else(|_| py.None()))
         })
         .map(drop)
+    }
+
+    /// Keeps an awaited answer in the tier, as bytes: those who awaited it together each make a value of them.
+    fn remember(&self, py: Python<'_>, hit: &afresh::Hit) {
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((key, stamp)) = place else { return };
+        if !matches!(hit.head.codec.as_str(), "pickle" | "safe-pickle") {
+            return;
+        }
+        if let Ok(engine) = self.engine.get().get(py) {
+            let kept = Kept::Bytes(hit.bytes.clone());
+            self.engine.get().tier.with(py, |tier| {
+                tier.keep(&engine, key, (self.value, stamp), hit, kept);
+            });
+        }
     }
 
     fn insides(&self) -> MutexGuard<'_, Vec<(usize, Py<PyAny>)>> {
@@ -206,6 +227,7 @@ impl Call {
             policy: Policy { except: commit.parse().ok(), ..self.policy },
             looked: false,
             insides: Mutex::new(insides),
+            place: Mutex::default(),
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use afresh::{
-    Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, Verdict, fp1,
+    Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, Stamp, Verdict, fp1,
 };
 use pollster::block_on;
 use pyo3::exceptions::{PyException, PyValueError};
@@ -319,7 +319,11 @@ impl Memo {
                         Self::used(slf, &ready.definition, &answer, args, kwargs)?;
                         Found::Value(value)
                     }
-                    _ => Found::Missed(Some(Box::new(ready.call(py, false)?)), None),
+                    _ => {
+                        let place = ready.place(py, args, kwargs)?;
+                        let call = Call { place: Mutex::new(place), ..ready.call(py, false)? };
+                        Found::Missed(Some(Box::new(call)), None)
+                    }
                 }
             }
             Prepared::Ready(ready) => match Self::hit(py, &ready, args, kwargs) {
@@ -607,7 +611,31 @@ impl Ready<'_> {
             policy: self.definition.policy,
             looked,
             insides: Mutex::new(insides),
+            place: Mutex::default(),
         })
+    }
+
+    /// Where in the tier an answer goes that is still to come, if it may.
+    fn place(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Option<(Key, Stamp)>> {
+        let definition = &self.definition;
+        if !definition.pickle || definition.mapped {
+            return Ok(None);
+        }
+        let Ok(engine) = definition.engine.get().get(py) else { return Ok(None) };
+        let tier = &definition.engine.get().tier;
+        let stamp = tier.with(py, |tier| tier.stamp(&engine, &self.fingerprint)).flatten();
+        let Some(stamp) = stamp else { return Ok(None) };
+        let mut room = [ptr::null_mut(); exact::MOST];
+        let key = match definition.exact(args, kwargs, &mut room) {
+            Some(arguments) => Key::Exact(arguments.keep(py)?),
+            None => Key::Digest(self.fingerprint),
+        };
+        Ok(Some((key, stamp)))
     }
 }
 
