@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 import time
+from functools import partial
 
 from afresh import _afresh, miss, settings, warn
 from afresh.errors import AfreshError, CodecError, ConfigError
@@ -21,9 +22,11 @@ from afresh.memo import Memo
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
-    from typing import Any
+    from typing import Any, TypeVar
 
     from afresh.options import Options
+
+    R = TypeVar("R")
 
 PREFIX = "stream+"
 
@@ -87,10 +90,13 @@ class Tape:
         self._spoiled = self._spoiled or reason
         self._parts.clear()
 
-    def end(self, value: Any = None) -> None:
-        """It ended by itself."""
+    def end(self, value: Any = None) -> Callable[[], None]:
+        """It ended by itself; what is left to be done is to ask the store to keep it."""
         self.add(value, last=True)
         self._watch.end()
+        return self._keep
+
+    def _keep(self) -> None:
         ticket, memo, options = self._ticket, self._memo, self._memo._options
         if ticket is None or not ticket.held:
             return
@@ -110,12 +116,14 @@ class Tape:
                 raise
             warn.store(f"{memo.name}: the result could not be stored", error)
 
-    def failed(self, error: Exception) -> None:
-        """It raised."""
+    def failed(self, error: Exception) -> Callable[[], None]:
+        """It raised; what is left to be done is to ask the store to note it."""
         self._busy += time.perf_counter() - self._began
         self._watch.end()
         memo = self._memo
-        miss.failed(memo, self._ticket, error, self._busy, memo._options, self._sources, self._watch)
+        return partial(
+            miss.failed, memo, self._ticket, error, self._busy, memo._options, self._sources, self._watch
+        )
 
     def abandon(self) -> None:
         """Nobody wants the rest; nothing happens where it has ended."""
@@ -192,7 +200,13 @@ class Streams(Memo):
         self, args: Any, kwargs: Any, call: _afresh.Call | None, problem: str | None
     ) -> tuple[Player | None, Tape]:
         """What there is to play, or a tape to record on."""
-        options, ticket = self._options, None
+        player, ticket = self._ask(args, kwargs, call, problem)
+        return player, Tape(self, ticket, (args, kwargs))
+
+    def _ask(
+        self, args: Any, kwargs: Any, call: _afresh.Call | None, problem: str | None
+    ) -> tuple[Player | None, _afresh.Ticket | None]:
+        options = self._options
         if problem is not None:
             warn.once(f"{self.name} runs uncached: {problem}")
         try:
@@ -202,7 +216,7 @@ class Streams(Memo):
                     player = Player(self.codec, hit.codec, hit.parts(False)[0])
                     self._hit(hit)
                     settings.note(self, call, "hit")
-                    return player, Tape(self, None, (args, kwargs))
+                    return player, None
         except AfreshError as error:
             if options.strict:
                 raise
@@ -212,8 +226,7 @@ class Streams(Memo):
         if settings.verbose and call is not None:
             settings.explain(self, args, kwargs)
         miss.missed(self, call)
-        ticket = self._ticket(call)
-        return None, Tape(self, ticket, (args, kwargs))
+        return None, self._ticket(call)
 
     def _ticket(self, call: _afresh.Call | None) -> _afresh.Ticket | None:
         try:
@@ -240,7 +253,7 @@ class Streams(Memo):
         tape = Tape(self, call.start(), (args, kwargs))
         for item in value:
             tape.add(item)
-        tape.end()
+        tape.end()()
 
     def submit(self, *args: Any, **kwargs: Any) -> Any:
         """Generators are iterated over, not submitted."""
@@ -274,10 +287,10 @@ class StreamMemo(Streams):
                 try:
                     item = step()
                 except StopIteration as stop:
-                    tape.end(stop.value)
+                    tape.end(stop.value)()
                     return stop.value
                 except Exception as error:
-                    tape.failed(error)
+                    tape.failed(error)()
                     raise
                 tape.add(item)
                 step = source.__next__
@@ -304,10 +317,25 @@ class StreamMemo(Streams):
 class AsyncStreamMemo(Streams):
     """A remembered async generator function."""
 
+    async def _apart(self, ask: Callable[[], R]) -> R:
+        """What asks the store, in a thread where that takes a while."""
+        if not self._far():
+            return ask()
+        import asyncio
+
+        return await asyncio.to_thread(ask)
+
+    def _far(self) -> bool:
+        try:
+            return self._engine().far
+        except AfreshError:
+            return False  # met again, and told, where it is asked
+
     async def _stream(
         self, args: Any, kwargs: Any, call: _afresh.Call | None, problem: str | None
     ) -> AsyncIterator[Any]:
-        player, tape = self._begin(args, kwargs, call, problem)
+        player, ticket = await self._apart(partial(self._ask, args, kwargs, call, problem))
+        tape = Tape(self, ticket, (args, kwargs))
         played = 0
         while player is not None:
             try:
@@ -328,10 +356,10 @@ class AsyncStreamMemo(Streams):
                 try:
                     item = await step()
                 except StopAsyncIteration:
-                    tape.end()
+                    await self._apart(tape.end())
                     return
                 except Exception as error:
-                    tape.failed(error)
+                    await self._apart(tape.failed(error))
                     raise
                 tape.add(item)
                 step = source.__anext__

@@ -183,6 +183,26 @@ def test_failures_are_recorded_and_options_hold(client, runs):
     assert len(client.log(fine.name)) == 2
 
 
+def test_an_async_generator(client, runs):
+    @client.memo
+    async def count(n):
+        runs.mark()
+        for i in range(n):
+            yield i
+        if n == 3:
+            raise ValueError(n)
+
+    async def main(n):
+        return [i async for i in count(n)]
+
+    assert [asyncio.run(main(2)) for _ in range(3)] == [[0, 1]] * 3
+    assert runs.count == 1
+    for _ in range(2):
+        with pytest.raises(ValueError):
+            asyncio.run(main(3))
+    assert runs.count == 3
+
+
 def test_an_async_client_and_a_cache(server, client):
     def plain(x):
         return x + 1
