@@ -35,7 +35,7 @@ fmt: ## formatting
 	cargo fmt --all --check
 
 clippy: $(VENV)/bin/python ## lints
-	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo clippy --workspace --all-targets --quiet --features afresh/stores -- -D warnings
 
 layers: ## dependencies point down only
 	$(PYTHON) tools/layers.py
