@@ -151,8 +151,6 @@ class Memo(_afresh.Memo):
 
     def _identify(self) -> None:
         function = self.__wrapped__
-        from afresh.dependencies import look
-
         found = identity.identify(function)
         name = self._name or found.name
         digest = found.digest
