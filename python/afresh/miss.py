@@ -139,7 +139,7 @@ def prepare(
     except AfreshError as error:
         if options.strict:
             raise
-        warn.store(f"{memo.name} runs without the store", error)
+        troubled(memo, f"{memo.name} runs without the store", error)
     else:
         if isinstance(found, Outcome):
             return answered(memo, args, kwargs, call, found)
@@ -153,6 +153,12 @@ def missed(memo: Memo, call: _afresh.Call | None) -> None:
     """Counts a call that runs."""
     memo._count("misses")
     settings.note(memo, call, "uncached" if call is None else "miss")
+
+
+def troubled(memo: Memo, text: str, error: Exception) -> None:
+    """Counts an error of the store, and warns of it."""
+    memo._count("store_errors")
+    warn.store(text, error)
 
 
 def answered(
@@ -221,6 +227,7 @@ class Run:
         if self._mark is not None:
             self._mark.__exit__()
         self._watch.end()
+        self._memo._time("run", took)
         # A child that was forked by the function comes back here too; the run is its parent's.
         if self._ticket is None or not self._ticket.held:
             return Outcome(value)
@@ -324,7 +331,11 @@ def begin(
         hit, ready = held(memo, call)
         if hit is not None:
             return taken(memo, call, hit, load)
-        begun = ready.begin(options.wait)
+        begun = ready.begin(0)
+        if begun is None:
+            began = time.perf_counter()
+            begun = ready.begin(options.wait)
+            waited(memo, begun, time.perf_counter() - began)
         if begun is None:
             warn.once(f"{memo.name}: the running computation took longer than {options.wait} s; computing here too")
             break
@@ -334,6 +345,13 @@ def begin(
         if not memo._tracks:
             return taken(memo, call, begun, load)
     return call.start()
+
+
+def waited(memo: Memo, begun: Any, took: float) -> None:
+    """Counts that somebody else's run was waited for."""
+    memo._time("wait", took)
+    if type(begun) is _afresh.Hit:
+        memo._count("coalesced")
 
 
 def held(memo: Memo, call: _afresh.Call) -> tuple[_afresh.Hit | None, _afresh.Call]:
@@ -357,6 +375,7 @@ def taken(memo: Memo, call: _afresh.Call, hit: _afresh.Hit, load: bool) -> Outco
     except Exception as problem:
         warn.once(f"{memo.name} is computed again: the stored result cannot be loaded: {problem}")
         return hit.ticket or call.start()
+    memo._count("read_bytes", hit.size)
     if error is not None:
         return Outcome(None, commit_hash=hit.commit, hit=hit, error=error)
     return Outcome(value, commit_hash=hit.commit, hash=hit.hash, size=hit.size, hit=hit)
@@ -438,6 +457,7 @@ def failed(
 ) -> None:
     """Records a failure, and with the exception the failed commit's hash: empty where it could not be recorded."""
     memo._count("errors")
+    memo._time("run", took)
     # Set also where it is there: the same exception may have come through an inner call.
     error.__dict__["__afresh_commit__"] = ""
     if ticket is None or not ticket.held:
@@ -461,7 +481,7 @@ def failed(
         error.__dict__["__afresh_commit__"] = report[0]
     except Exception as problem:
         ticket.release()
-        warn.store(f"{memo.name}: a failure could not be recorded", problem)
+        troubled(memo, f"{memo.name}: a failure could not be recorded", problem)
 
 
 def _message(error: BaseException) -> str:
@@ -518,12 +538,13 @@ def keep(
             publish=publish,
             ttl=freshness.lasting(options, value, *asked),
         )
+        memo._count("written_bytes", size)
         return Outcome(value, commit_hash=commit, hash=hash or "", size=size, value_digest=digest)
     except Exception as error:
         ticket.release()
         if options.strict and isinstance(error, AfreshError):
             raise
-        warn.store(f"{memo.name}: the result could not be stored", error)
+        troubled(memo, f"{memo.name}: the result could not be stored", error)
         return Outcome(value)
 
 

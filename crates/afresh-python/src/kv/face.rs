@@ -7,6 +7,7 @@
 //! Tags are epochs: a value remembers the epoch of each of its tags, and is absent once one of them has moved on. So
 //! taking back a tag is one addition, and there is no list of a tag's keys that could expire or be evicted.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use afresh::{Bytes, Version, When};
@@ -27,6 +28,28 @@ use crate::engine::Engine;
 pub(crate) struct Kv {
     backend: Box<dyn Backend>,
     codec: Codec,
+    tally: Tally,
+}
+
+/// How often entries were found, not found, written and removed. Touched only while attached.
+#[derive(Default)]
+struct Tally {
+    hits: AtomicU64,
+    misses: AtomicU64,
+    writes: AtomicU64,
+    removals: AtomicU64,
+}
+
+impl Tally {
+    #[inline]
+    fn add(count: &AtomicU64) {
+        count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    #[inline]
+    fn looked(&self, found: bool) {
+        Self::add(if found { &self.hits } else { &self.misses });
+    }
 }
 
 /// A value, its version, and the seconds that it has left.
@@ -105,12 +128,20 @@ impl Kv {
         }
     }
 
+    fn written(&self, placed: Placed) -> bool {
+        if placed == Placed::Done {
+            Tally::add(&self.tally.writes);
+        }
+        placed == Placed::Done
+    }
+
     /// Removes what is there; whether it was alive.
     fn remove(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
         loop {
             let Some(found) = self.backend.one(py, Area::Value, name)? else { return Ok(false) };
             let alive = self.holds(py, &found)?;
             if self.backend.delete(py, Area::Value, name, when(Some(&found)))? {
+                Tally::add(&self.tally.removals);
                 return Ok(alive);
             }
         }
@@ -146,7 +177,7 @@ impl Kv {
             }
             None => Box::new(Memory::new(entries, size)),
         };
-        Ok(Self { backend, codec: Codec::new(codec)? })
+        Ok(Self { backend, codec: Codec::new(codec)?, tally: Tally::default() })
     }
 
     /// Whether commands are done at once, without a network.
@@ -162,7 +193,9 @@ impl Kv {
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = key.py();
-        match self.live(py, key.to_str()?)? {
+        let found = self.live(py, key.to_str()?)?;
+        self.tally.looked(found.is_some());
+        match found {
             Some(found) => Ok(self.codec.value(py, found.datum)?.or(default)),
             None => Ok(default),
         }
@@ -182,6 +215,7 @@ impl Kv {
                 Some(found) if self.holds(py, &found)? => self.codec.value(py, found.datum)?,
                 _ => None,
             };
+            self.tally.looked(value.is_some());
             values.append(value.or_else(|| default.clone()))?;
         }
         Ok(values)
@@ -189,7 +223,9 @@ impl Kv {
 
     /// The value, its version, and the seconds that it has left; `None` where there is none.
     fn read<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Read<'py>>> {
-        let Some(found) = self.live(py, key)? else { return Ok(None) };
+        let found = self.live(py, key)?;
+        self.tally.looked(found.is_some());
+        let Some(found) = found else { return Ok(None) };
         let (version, left) = (found.version, found.left.map(|left| left.as_secs_f64()));
         let value = self.codec.value(py, found.datum)?;
         Ok(value.map(|value| (value, version, left)))
@@ -219,7 +255,8 @@ impl Kv {
         if let (Ttl::For(ttl), None, None, false) = (&ttl, exist, version, keep) {
             let datum = self.codec.datum(self.backend(), name, value, marks.is_some())?;
             let new = New { datum, marks, ttl: *ttl, pinned: false };
-            return Ok(self.backend.put(py, Area::Value, name, new, When::Always)? == Placed::Done);
+            let placed = self.backend.put(py, Area::Value, name, new, When::Always)?;
+            return Ok(self.written(placed));
         }
         loop {
             let found = self.backend.one(py, Area::Value, name)?;
@@ -247,9 +284,8 @@ impl Kv {
             let datum = self.codec.datum(self.backend(), name, value, marks.is_some())?;
             let new = New { datum, marks: marks.clone(), ttl, pinned: false };
             match self.backend.put(py, Area::Value, name, new, when(found.as_ref()))? {
-                Placed::Done => return Ok(true),
-                Placed::NoRoom => return Ok(false),
                 Placed::Refused => {}
+                placed => return Ok(self.written(placed)),
             }
         }
     }
@@ -353,6 +389,13 @@ impl Kv {
             }
         }
         Ok((list, next.map(|next| PyBytes::new(py, &next))))
+    }
+
+    /// How often entries were found, not found, written and removed here.
+    fn counts(&self) -> [(&'static str, u64); 4] {
+        let Tally { hits, misses, writes, removals } = &self.tally;
+        [("hits", hits), ("misses", misses), ("writes", writes), ("removals", removals)]
+            .map(|(name, count)| (name, count.load(Relaxed)))
     }
 
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
