@@ -7,7 +7,7 @@
 //! Tags are epochs: a value remembers the epoch of each of its tags, and is absent once one of them has moved on. So
 //! taking back a tag is one addition, and there is no list of a tag's keys that could expire or be evicted.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
 use std::time::Duration;
 
 use afresh::{Bytes, Version, When};
@@ -20,6 +20,7 @@ use super::glob::Glob;
 use super::record::Seal;
 use super::stored::Stored;
 use super::table::Memory;
+use super::tally::Tally;
 use super::value::Codec;
 use crate::engine::Engine;
 
@@ -28,28 +29,7 @@ use crate::engine::Engine;
 pub(crate) struct Kv {
     backend: Box<dyn Backend>,
     codec: Codec,
-    tally: Tally,
-}
-
-/// How often entries were found, not found, written and removed. Touched only while attached.
-#[derive(Default)]
-struct Tally {
-    hits: AtomicU64,
-    misses: AtomicU64,
-    writes: AtomicU64,
-    removals: AtomicU64,
-}
-
-impl Tally {
-    #[inline]
-    fn add(count: &AtomicU64) {
-        count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
-    }
-
-    #[inline]
-    fn looked(&self, found: bool) {
-        Self::add(if found { &self.hits } else { &self.misses });
-    }
+    tally: Arc<Tally>,
 }
 
 /// A value, its version, and the seconds that it has left.
@@ -130,7 +110,7 @@ impl Kv {
 
     fn written(&self, placed: Placed) -> bool {
         if placed == Placed::Done {
-            Tally::add(&self.tally.writes);
+            self.tally.wrote();
         }
         placed == Placed::Done
     }
@@ -141,7 +121,7 @@ impl Kv {
             let Some(found) = self.backend.one(py, Area::Value, name)? else { return Ok(false) };
             let alive = self.holds(py, &found)?;
             if self.backend.delete(py, Area::Value, name, when(Some(&found)))? {
-                Tally::add(&self.tally.removals);
+                self.tally.removed();
                 return Ok(alive);
             }
         }
@@ -177,7 +157,7 @@ impl Kv {
             }
             None => Box::new(Memory::new(entries, size)),
         };
-        Ok(Self { backend, codec: Codec::new(codec)?, tally: Tally::default() })
+        Ok(Self { backend, codec: Codec::new(codec)?, tally: Tally::of(name) })
     }
 
     /// Whether commands are done at once, without a network.
@@ -389,13 +369,6 @@ impl Kv {
             }
         }
         Ok((list, next.map(|next| PyBytes::new(py, &next))))
-    }
-
-    /// How often entries were found, not found, written and removed here.
-    fn counts(&self) -> [(&'static str, u64); 4] {
-        let Tally { hits, misses, writes, removals } = &self.tally;
-        [("hits", hits), ("misses", misses), ("writes", writes), ("removals", removals)]
-            .map(|(name, count)| (name, count.load(Relaxed)))
     }
 
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
