@@ -2,7 +2,7 @@
 
 It is a ``Client``, each method of which is awaited. What a near store can answer is answered at once, in the loop's own
 thread; whatever waits, runs a plain function, or looks through the store does so in a thread of its own. Coroutine functions
-run in the task that awaits them. Who stops waiting stops nobody else.
+run in the loop. Who stops waiting stops nobody else.
 """
 
 from __future__ import annotations
