@@ -250,7 +250,10 @@ async def _led(memo: AsyncMemo, run: Coroutine[Any, Any, miss.Outcome], ticket: 
         run.close()
         ticket.release()
 
-    task = asyncio.ensure_future(body())
+    task = asyncio.get_running_loop().create_task(body())
+    caller = asyncio.current_task()
+    if caller is not None:
+        task.set_name(caller.get_name())
     task.add_done_callback(ended)
     _leading.add(task)
     while True:
