@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 PLAN = "afresh.web"
 #: How long a refresh in the background keeps others from trying, at most.
 LONGEST = 60.0
+#: How long after a refresh that came to nothing before the next.
+PAUSE = 1.0
 _CONDITIONS = (b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since", b"if-range")
 
 
@@ -63,7 +65,8 @@ class CacheMiddleware:
         self._settings = Settings(hit_header.encode("latin-1"), max_bytes, etags)
         # Who computes what just now: in each loop, for each URL.
         self._flights: dict[str, asyncio.Future[None]] = {}
-        self._refreshes: set[asyncio.Task[None]] = set()
+        # A loop holds its tasks only weakly.
+        self._refreshes: dict[str, asyncio.Task[None]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -201,14 +204,15 @@ class CacheMiddleware:
 
     def _refresh(self, scope: Scope) -> None:
         """Makes a new response in a task of the loop, unless somebody is at it."""
+        key = stored.key(stored.url_of(scope))
+        if key in self._refreshes:
+            return
         copy = {**scope, "method": "GET"}
         copy["headers"] = [(n, v) for n, v in scope["headers"] if n not in _CONDITIONS and n != b"cache-control"]
         if "state" in scope:
             copy["state"] = dict(scope["state"])
-        task = asyncio.get_running_loop().create_task(self._renewed(copy))
-        # A loop holds its tasks only weakly.
-        self._refreshes.add(task)
-        task.add_done_callback(self._refreshes.discard)
+        task = self._refreshes[key] = asyncio.get_running_loop().create_task(self._renewed(copy))
+        task.add_done_callback(lambda _: self._refreshes.pop(key, None))
 
     async def _renewed(self, scope: Scope) -> None:
         import logging
@@ -238,5 +242,10 @@ class CacheMiddleware:
             await self._lead(scope, receive, send, request, shelf, None)
         except Exception:
             logging.getLogger("afresh").warning("a response could not be refreshed", exc_info=True)
+        try:
+            found = await shelf.find()
+            if found is None or found.age >= found.lifetime:
+                # What fails, or is not to be kept now, is not asked for at each request.
+                await asyncio.sleep(PAUSE)
         finally:
             await shelf.done(owner)

@@ -170,6 +170,14 @@ async def stale() -> Response:
     return JSONResponse(said["value"], headers={"cache-control": "max-age=1, stale-while-revalidate=60", **run("stale")})
 
 
+@app.get("/tired")
+async def tired() -> Response:
+    run("tired")
+    if said["value"] == "broken":
+        raise RuntimeError("broken")
+    return JSONResponse("x", headers={"cache-control": "max-age=1, stale-while-revalidate=60"})
+
+
 @app.get("/shaky", dependencies=[Depends(cached(1, failover="1m"))])
 async def shaky(request: Request) -> Response:
     if said["value"] == "down":

@@ -203,6 +203,17 @@ def test_stale_while_it_is_made_anew(client, fresh):
     assert new.json() == "two" and how(new)[0] == "hit"
 
 
+def test_a_refresh_that_fails_is_not_tried_at_each_request(client, fresh):
+    client.get(f"/tired{fresh}")
+    client.put("/say/broken")
+    time.sleep(1.1)
+    before, began = runs(client, "tired"), time.monotonic()
+    for _ in range(40):
+        assert how(client.get(f"/tired{fresh}"))[0] == "stale"
+        time.sleep(0.01)
+    assert 1 <= runs(client, "tired") - before <= 2 + (time.monotonic() - began)
+
+
 def test_a_client_may_take_what_is_stale(client, fresh):
     url = f"/control{fresh}&says=max-age%3D1,stale-if-error%3D60"
     first = client.get(url)
