@@ -10,6 +10,7 @@ mod attached;
 mod awaitable;
 mod binder;
 mod call;
+mod census;
 mod cli;
 mod commit;
 mod counters;
@@ -58,6 +59,7 @@ fn _afresh(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(files::digest_file, module)?)?;
     module.add_function(wrap_pyfunction!(frame::unframe, module)?)?;
     module.add_function(wrap_pyfunction!(cli::main, module)?)?;
+    census::register(module)?;
     kv::register(module)?;
     units::register(module)?;
     digest::register(module)?;

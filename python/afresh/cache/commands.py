@@ -6,7 +6,7 @@ reading, and storing. Where it would (deleting, counting, locking) it raises.
 
 from __future__ import annotations
 
-from afresh import warn
+from afresh import _afresh, warn
 from afresh.cache import routes, ttl
 from afresh.cache.decorators import Decorators
 from afresh.cache.detect import Detect, Detectors
@@ -311,6 +311,7 @@ class SyncCache(Decorators):
         return all(route.near for route in self._routes.all)
 
     def _degrade(self, error: AfreshError) -> None:
+        _afresh.count_cache_error(self.name)
         warn.store("the cache cannot be used and does without", error)
 
     def _set(

@@ -7,6 +7,7 @@
 //! Tags are epochs: a value remembers the epoch of each of its tags, and is absent once one of them has moved on. So
 //! taking back a tag is one addition, and there is no list of a tag's keys that could expire or be evicted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use afresh::{Bytes, Version, When};
@@ -19,6 +20,7 @@ use super::glob::Glob;
 use super::record::Seal;
 use super::stored::Stored;
 use super::table::Memory;
+use super::tally::Tally;
 use super::value::Codec;
 use crate::engine::Engine;
 
@@ -27,6 +29,7 @@ use crate::engine::Engine;
 pub(crate) struct Kv {
     backend: Box<dyn Backend>,
     codec: Codec,
+    tally: Arc<Tally>,
 }
 
 /// A value, its version, and the seconds that it has left.
@@ -105,12 +108,20 @@ impl Kv {
         }
     }
 
+    fn written(&self, placed: Placed) -> bool {
+        if placed == Placed::Done {
+            self.tally.wrote();
+        }
+        placed == Placed::Done
+    }
+
     /// Removes what is there; whether it was alive.
     fn remove(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
         loop {
             let Some(found) = self.backend.one(py, Area::Value, name)? else { return Ok(false) };
             let alive = self.holds(py, &found)?;
             if self.backend.delete(py, Area::Value, name, when(Some(&found)))? {
+                self.tally.removed();
                 return Ok(alive);
             }
         }
@@ -146,7 +157,7 @@ impl Kv {
             }
             None => Box::new(Memory::new(entries, size)),
         };
-        Ok(Self { backend, codec: Codec::new(codec)? })
+        Ok(Self { backend, codec: Codec::new(codec)?, tally: Tally::of(name) })
     }
 
     /// Whether commands are done at once, without a network.
@@ -162,7 +173,9 @@ impl Kv {
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = key.py();
-        match self.live(py, key.to_str()?)? {
+        let found = self.live(py, key.to_str()?)?;
+        self.tally.looked(found.is_some());
+        match found {
             Some(found) => Ok(self.codec.value(py, found.datum)?.or(default)),
             None => Ok(default),
         }
@@ -182,6 +195,7 @@ impl Kv {
                 Some(found) if self.holds(py, &found)? => self.codec.value(py, found.datum)?,
                 _ => None,
             };
+            self.tally.looked(value.is_some());
             values.append(value.or_else(|| default.clone()))?;
         }
         Ok(values)
@@ -189,7 +203,9 @@ impl Kv {
 
     /// The value, its version, and the seconds that it has left; `None` where there is none.
     fn read<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Read<'py>>> {
-        let Some(found) = self.live(py, key)? else { return Ok(None) };
+        let found = self.live(py, key)?;
+        self.tally.looked(found.is_some());
+        let Some(found) = found else { return Ok(None) };
         let (version, left) = (found.version, found.left.map(|left| left.as_secs_f64()));
         let value = self.codec.value(py, found.datum)?;
         Ok(value.map(|value| (value, version, left)))
@@ -219,7 +235,8 @@ impl Kv {
         if let (Ttl::For(ttl), None, None, false) = (&ttl, exist, version, keep) {
             let datum = self.codec.datum(self.backend(), name, value, marks.is_some())?;
             let new = New { datum, marks, ttl: *ttl, pinned: false };
-            return Ok(self.backend.put(py, Area::Value, name, new, When::Always)? == Placed::Done);
+            let placed = self.backend.put(py, Area::Value, name, new, When::Always)?;
+            return Ok(self.written(placed));
         }
         loop {
             let found = self.backend.one(py, Area::Value, name)?;
@@ -247,9 +264,8 @@ impl Kv {
             let datum = self.codec.datum(self.backend(), name, value, marks.is_some())?;
             let new = New { datum, marks: marks.clone(), ttl, pinned: false };
             match self.backend.put(py, Area::Value, name, new, when(found.as_ref()))? {
-                Placed::Done => return Ok(true),
-                Placed::NoRoom => return Ok(false),
                 Placed::Refused => {}
+                placed => return Ok(self.written(placed)),
             }
         }
     }
