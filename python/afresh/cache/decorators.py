@@ -52,14 +52,19 @@ class Decorators:
         tags: Sequence[str] = (),
         lock: bool = False,
         protected: bool = True,
+        upper: bool = False,
     ) -> Callable[[F], F]:
         """Answers from the cache for ``ttl``. Of those who ask at the same time one computes; with ``lock=True`` also
-        between processes."""
+        between processes.
+
+        ``upper=True`` does not keep what was computed with the help of another answer of a cache, for functions that are
+        stacked."""
         from afresh.cache.strategies.remember import Simple
 
         return self._remember(
-            lambda keep: Simple(keep, protected, lock), ttl, key, condition, time_condition, prefix, tags
-        )
+            lambda keep: Simple(keep, protected, lock),
+            ttl, key, condition, time_condition, prefix, tags, upper,
+        )  # fmt: skip
 
     def early(
         self,
@@ -73,14 +78,16 @@ class Decorators:
         tags: Sequence[str] = (),
         background: bool = True,
         protected: bool = True,
+        upper: bool = False,
     ) -> Callable[[F], F]:
         """As ``cache``; from ``early_ttl`` (a third of ``ttl``) on, one call in all processes has the answer computed
         anew in the background, and everyone is still answered at once."""
         from afresh.cache.strategies.remember import Early
 
         return self._remember(
-            lambda keep: Early(keep, early_ttl, protected, background), ttl, key, condition, time_condition, prefix, tags
-        )
+            lambda keep: Early(keep, early_ttl, protected, background),
+            ttl, key, condition, time_condition, prefix, tags, upper,
+        )  # fmt: skip
 
     def soft(
         self,
@@ -94,14 +101,16 @@ class Decorators:
         prefix: str = "soft",
         tags: Sequence[str] = (),
         protected: bool = True,
+        upper: bool = False,
     ) -> Callable[[F], F]:
         """As ``cache`` for ``soft_ttl`` (a third of ``ttl``); then computed anew, and answered from the cache until
         ``ttl`` where that raises one of the exceptions."""
         from afresh.cache.strategies.remember import Soft
 
         return self._remember(
-            lambda keep: Soft(keep, soft_ttl, protected, exceptions), ttl, key, condition, time_condition, prefix, tags
-        )
+            lambda keep: Soft(keep, soft_ttl, protected, exceptions),
+            ttl, key, condition, time_condition, prefix, tags, upper,
+        )  # fmt: skip
 
     def hit(
         self,
@@ -115,6 +124,7 @@ class Decorators:
         prefix: str = "hit",
         tags: Sequence[str] = (),
         background: bool = True,
+        upper: bool = False,
     ) -> Callable[[F], F]:
         """As ``cache`` for ``cache_hits`` answers; at the one numbered ``update_after`` it is computed anew in the
         background."""
@@ -124,7 +134,7 @@ class Decorators:
             raise ConfigError("`cache_hits` is at least 1, and `update_after` not above it")
         return self._remember(
             lambda keep: Hits(keep, cache_hits, update_after, background),
-            ttl, key, condition, time_condition, prefix, tags,
+            ttl, key, condition, time_condition, prefix, tags, upper,
         )  # fmt: skip
 
     def dynamic(
@@ -136,6 +146,7 @@ class Decorators:
         time_condition: Span = None,
         prefix: str = "dynamic",
         tags: Sequence[str] = (),
+        upper: bool = False,
     ) -> Callable[[F], F]:
         """Three answers from the cache, the first of which has it computed anew in the background."""
         return self.hit(
@@ -147,20 +158,22 @@ class Decorators:
             time_condition=time_condition,
             prefix=prefix,
             tags=tags,
+            upper=upper,
         )
 
     def failover(
         self,
         ttl: Ttl,
         *,
-        exceptions: type[Exception] | tuple[type[Exception], ...] = Exception,
+        exceptions: type[Exception] | tuple[type[Exception], ...] | None = None,
         key: str | None = None,
         condition: Condition = None,
         time_condition: Span = None,
         prefix: str = "fail",
         tags: Sequence[str] = (),
     ) -> Callable[[F], F]:
-        """Calls each time; where that raises one of the exceptions, the last answer of the last ``ttl``."""
+        """Calls each time; where that raises one of the exceptions (those of ``set_default_fail_exceptions``, if none are
+        named), the last answer of the last ``ttl``."""
         from afresh.cache.strategies.remember import Failover
 
         return self._remember(
@@ -271,12 +284,13 @@ class Decorators:
         time_condition: Span,
         prefix: str,
         tags: Sequence[str],
+        upper: bool = False,
     ) -> Callable[[F], F]:
         ttl.check(lasts)
 
         def build(keys: Keys) -> Strategy:
             templates = tuple(Template(tag, keys.arguments) for tag in tags)
-            return strategy(Keep(lasts, condition, time_condition, templates))
+            return strategy(Keep(lasts, condition, time_condition, templates, upper))
 
         return self._decorate(build, key, prefix)
 

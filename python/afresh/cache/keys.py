@@ -38,6 +38,22 @@ class key_context:
         _context.reset(self._before)
 
 
+class WithoutFirst(str):
+    """Stands for a key of all arguments but the first: see ``noself``."""
+
+
+def noself(decorator: Callable[..., Any]) -> Callable[..., Any]:
+    """``@noself(cache.cache)(ttl=...)`` on a method: every object of the class shares the answers, whose keys are made of
+    all arguments but ``self``. Keys that are given are left as they are."""
+
+    def without(*args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("key") is None:
+            kwargs["key"] = WithoutFirst()
+        return decorator(*args, **kwargs)
+
+    return without
+
+
 class Arguments:
     """The arguments of calls of one function, by name."""
 
@@ -47,6 +63,7 @@ class Arguments:
         self._signature = inspect.signature(function)
         parameters = self._signature.parameters.values()
         self.names = frozenset(self._signature.parameters)
+        self.first = next(iter(self._signature.parameters), None)
         #: What `__args__` and `__kwargs__` stand for in templates.
         self.rest = {
             name: p.name
@@ -116,6 +133,9 @@ class Keys:
         self._per_call = per_call
         self.arguments = Arguments(function)
         self._prefix = f"{prefix}:" if prefix else ""
+        self._ignored: str | None = None
+        if isinstance(template, WithoutFirst):
+            template, self._ignored = None, self.arguments.first
         self._template = Template(template, self.arguments) if template is not None else None
         self.name = _name(function)
         # Functions that are made within others share a name; what they are tells them apart.
@@ -127,7 +147,8 @@ class Keys:
             return self._prefix + self._template(arguments)
         if self._which is None:
             self._which = "" if self._made is None else _identity(self._made)
-        which = encode.digest(tuple(arguments.items())) if self._per_call else "all"
+        kept = tuple(item for item in arguments.items() if item[0] != self._ignored)
+        which = encode.digest(kept) if self._per_call else "all"
         return f"{self._prefix}{self.name}:{self._which}{which}"
 
 

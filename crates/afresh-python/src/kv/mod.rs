@@ -4,6 +4,7 @@ mod backend;
 mod face;
 mod glob;
 mod guards;
+mod overlay;
 mod ready;
 mod record;
 mod stored;

@@ -122,6 +122,8 @@ class Simple:
             return (None,)
             yield
 
+        # A transaction that this was begun in may be over before it is done.
+        asked.cache._transactions.leave()
         try:
             yield from asked.cache._flights.fly(f"{self.name} refresh {asked.face}", asked.key, compute, again)
             return True
@@ -272,6 +274,7 @@ class Failover(Simple):
 
     def __init__(self, keep: Keep, exceptions: Any) -> None:
         super().__init__(keep)
+        #: None: those of the cache.
         self.exceptions = exceptions
 
     def steps(self, asked: Asked) -> Steps:
@@ -285,7 +288,7 @@ class Failover(Simple):
 
         try:
             return (yield from asked.cache._flights.fly(f"fail {asked.face}", asked.key, compute, again))
-        except self.exceptions:
+        except self.exceptions or asked.cache._fail_exceptions:
             entry = yield from asked.find()
             if entry is None:
                 raise
