@@ -120,14 +120,15 @@ class Around:
     ) -> Steps:
         """A command with everything around it; ``ask`` is what carries it out, if not the method itself. Without
         ``locks`` a transaction locks nothing for it."""
+        name = raw.__name__.lstrip("_")
         named, args, kwargs = _arranged(raw, args, kwargs)
         if ask is None:
 
             def ask(*args: Any, **kwargs: Any) -> Ask:
                 return Ask(self._core._near(), functools.partial(raw, self._core, *args, **kwargs))
 
-        carry = _Carry(self._core, self.callbacks, face, raw.__name__, ask, locks)
-        groups = self._groups(raw.__name__, named, args, kwargs)
+        carry = _Carry(self._core, self.callbacks, face, name, ask, locks)
+        groups = self._groups(named, args, kwargs)
         if len(groups) > 1:
             return (yield from self._split(carry, groups, kwargs))
         return (yield from self._layered(carry, groups[0][0], args, kwargs))
@@ -148,7 +149,7 @@ class Around:
         return (yield Call(call, args, kwargs))
 
     def _groups(
-        self, name: str, named: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, named: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> list[tuple[tuple[Middleware, ...], list[str]]]:
         """The middlewares of the stores that a command goes to, each with the keys for it."""
         routes = self._core._routes
@@ -169,7 +170,8 @@ class Around:
         self, carry: _Carry, groups: list[tuple[tuple[Middleware, ...], list[str]]], kwargs: dict[str, Any]
     ) -> Steps:
         """A command on keys of several stores: one command for each set of middlewares, and its answers together."""
-        total, found, order = 0, {}, [key for _, keys in groups for key in keys]
+        total, order = 0, [key for _, keys in groups for key in keys]
+        found: dict[str, Any] = {}
         for layers, keys in groups:
             if "pairs" in kwargs:
                 some = {**kwargs, "pairs": {key: kwargs["pairs"][key] for key in keys}}
@@ -253,8 +255,6 @@ def _layer(
     middleware: Middleware, call: Callable[..., Any], command: Command | str, core: SyncCache, face: str
 ) -> Callable[..., Any]:
     """A middleware around a call, on one of the faces."""
-    from afresh.cache.decorators import _is_async
-
     if face == "loops":
         return functools.partial(middleware, call, command, core._bare("loops"))
     if not _is_async(middleware):
@@ -267,6 +267,12 @@ def _layer(
         return _completed(middleware(inner, command, core._bare("loops"), *args, **kwargs))
 
     return completed
+
+
+def _is_async(call: Any) -> bool:
+    from afresh.cache.decorators import _is_async
+
+    return _is_async(call)
 
 
 def _completed(coroutine: Any) -> Any:
@@ -324,11 +330,12 @@ class Callbacks:
         if type(key) is not str or result is None or not (self._named or self._here.get()):
             return
         calls = [Call(call, (key,), {"result": result}) for wanted, call in self._here.get() if wanted == carry.name]
-        said = {"key": key, "result": result, "backend": core._bare(carry.face)}
-        calls += [Call(call, (carry.command,), said) for call in list(self._named.values())]
-        for call in calls:
+        for call in list(self._named.values()):
+            backend = core._bare("loops" if _is_async(call) else carry.face)
+            calls.append(Call(call, (carry.command,), {"key": key, "result": result, "backend": backend}))
+        for one in calls:
             try:
-                value = yield call
+                value = yield one
                 if hasattr(value, "__await__"):
                     # In a thread nobody has awaited it.
                     _completed(value)

@@ -55,9 +55,12 @@ class Cache(Decorators):
 
     def _through(self, call: Any, *args: Any) -> Awaitable[Any]:
         """A command with what stands around it; ``call`` may be a partial of one."""
-        raw, kwargs = getattr(call, "raw", None), {}
-        if isinstance(call, functools.partial):
-            raw, kwargs = getattr(call.func, "raw", None), call.keywords
+        method, kwargs = (call.func, call.keywords) if isinstance(call, functools.partial) else (call, {})
+        if method == self.sync.get:
+            method = self.sync._get
+        elif method == self.sync.set:
+            method = self.sync._set
+        raw = getattr(method, "raw", None)
         if raw is None:
             return _Ready(call, *args) if self.sync._near() else _apart(call, *args)
         return adrive(self.sync._around.steps("loops", raw, args, kwargs))

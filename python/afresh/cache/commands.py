@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 
-from afresh import warn
+from afresh import _afresh, warn
 from afresh.cache import routes, ttl
 from afresh.cache.around import Around, Nothing, command
 from afresh.cache.decorators import Decorators
@@ -36,7 +36,7 @@ UNLIMITED, NOT_EXIST = -1.0, -2.0
 _BATCH = 100
 
 
-class SyncCache(Decorators):
+class SyncCache(_afresh.Front, Decorators):
     """Values under names, with lifetimes, tags and locks, in memory or in any store of afresh.
 
     >>> cache = SyncCache()
@@ -99,6 +99,7 @@ class SyncCache(Decorators):
         only = self._routes.all[0] if len(self._routes.all) == 1 else None
         plain = only is not None and only.never_fails and not only.prefix and self._switches.untouched
         self._kv = only.kv if plain and only is not None and self._around.idle else None
+        self._aim(self._kv)
         if self._wired is not None:
             self._wired()
 
@@ -132,12 +133,9 @@ class SyncCache(Decorators):
 
     # Reading
 
+    # `get` and `set` are the base's, which comes here where it is not just a look into memory.
     @command
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value, or ``default``. Every caller gets a value of their own."""
-        kv = self._kv
-        if kv is not None:
-            return kv.get(key, default)
+    def _get(self, key: str, default: Any = None) -> Any:
         return self._read("get", key, default, lambda kv: kv.get(key, default))
 
     @command
@@ -202,7 +200,7 @@ class SyncCache(Decorators):
     # Writing
 
     @command
-    def set(
+    def _set(
         self,
         key: str,
         value: Any,
@@ -210,20 +208,12 @@ class SyncCache(Decorators):
         exist: bool | None = None,
         tags: Sequence[str] = (),
     ) -> bool:
-        """Stores a value; whether it is there now.
-
-        ``expire`` is its lifetime from now on (None: no end, 0: not stored, ``"keep"``: what it has). With
-        ``exist=True`` only in place of another, with ``exist=False`` only where there is none.
-        """
-        kv = self._kv
-        if kv is not None and exist is None and not tags and expire.__class__ is not str:
-            return bool(kv.set(key, value, expire if expire is None else ttl.seconds(expire)))
-        return self._set("set", key, value, expire, exist, tags)
+        return self._put("set", key, value, expire, exist, tags)
 
     @command
     def set_many(self, pairs: Mapping[str, Any], expire: Span = None, tags: Sequence[str] = ()) -> None:
         for key, value in pairs.items():
-            self._set("set_many", key, value, expire, None, tags)
+            self._put("set_many", key, value, expire, None, tags)
 
     @command
     def incr(self, key: str, value: int = 1, expire: Span = None, tags: Sequence[str] = ()) -> int:
@@ -411,9 +401,8 @@ class SyncCache(Decorators):
 
     def _bare(self, face: str) -> Any:
         """This cache without what stands around its commands."""
-        import copy
-
-        bare = copy.copy(self)
+        bare = type(self).__new__(type(self))
+        bare.__dict__.update(self.__dict__)
         bare._around, bare._kv, bare._wired = Nothing(), None, None  # type: ignore[assignment]
         if face == "threads":
             return bare
@@ -433,7 +422,7 @@ class SyncCache(Decorators):
     def _degrade(self, error: AfreshError) -> None:
         warn.store("the cache cannot be used and does without", error)
 
-    def _set(
+    def _put(
         self,
         command: str,
         key: str,
@@ -497,7 +486,7 @@ class SyncCache(Decorators):
             return default if make is None else (yield make)
 
         def look() -> Steps:
-            found = yield from self._steps(face, SyncCache.get, key, _ABSENT)
+            found = yield from self._steps(face, SyncCache._get, key, _ABSENT)
             return None if found is _ABSENT else (found,)
 
         def compute(flight: Flight) -> Steps:
@@ -549,7 +538,7 @@ class SyncCache(Decorators):
             return Ask(near, self._publish, flight, key, value, ttl.seconds(expire), marks, version)
 
         said = {"expire": span, "tags": tuple(name for name, _ in marks or ())}
-        return (yield from self._around.steps(face, SyncCache.set.raw, (key, value), said, ask, locks=False))  # type: ignore[attr-defined]
+        return (yield from self._around.steps(face, SyncCache._set.raw, (key, value), said, ask, locks=False))  # type: ignore[attr-defined]
 
     def _publish(self, flight: Flight, key: str, value: Any, span: float | None, marks: Any, version: int) -> bool:
         """Stores what was computed, unless its key was deleted or set meanwhile. A value that cannot be stored is still

@@ -6,7 +6,7 @@ made of a call (a value without a canonical form), the function runs without the
 
 from __future__ import annotations
 
-from afresh import warn
+from afresh import _afresh, warn
 from afresh.cache import ttl
 from afresh.cache.conditions import Raised
 from afresh.cache.keys import Keys, Template
@@ -294,8 +294,11 @@ class Decorators:
 
         return self._decorate(build, key, prefix)
 
-    def _asker(self, function: Any, keys: Keys, needs_key: bool = True) -> Callable[..., Asked | None]:
-        """From a call to what strategies work on; None where it is to be made without the cache."""
+    def _asker(
+        self, function: Any, keys: Keys, needs_key: bool = True, hits: _afresh.Hits | None = None
+    ) -> Callable[..., Asked | None]:
+        """From a call to what strategies work on; None where it is to be made without the cache. ``hits`` remember the
+        keys."""
         core = self._core()
 
         def asked(face: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked | None:
@@ -305,6 +308,8 @@ class Decorators:
             arguments = keys.arguments.bind(args, kwargs)
             try:
                 name = keys.of(arguments) if needs_key else ""
+                if hits is not None:
+                    hits.learn(args, kwargs, name)
             except Exception as error:  # noqa: BLE001 - arguments are the user's own classes
                 warn.once(f"a call of {keys.name} has no key ({error}) and is made without the cache")
                 return None
@@ -351,40 +356,55 @@ class Decorators:
             if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
                 raise ConfigError("this decorator is not for generators", hint="`iterator` is")
             keys = Keys(function, key, prefix, per_call)
-            strategy, asked = build(keys), self._asker(function, keys, needs_key)
-            plain, core = getattr(strategy, "plain", False), self._core()
-
-            def at_hand(ask: Asked) -> Any:
-                """The answer, where it needs no more than a look into memory; what steps would find too."""
-                kv = core._kv
-                if not plain or kv is None or not core._detectors.idle:
-                    return _ABSENT
-                found = kv.get(ask.key, _ABSENT)
-                return _ABSENT if type(found) is Raised else found
+            strategy, core = build(keys), self._core()
+            # Answers that need no more than a look into memory.
+            hits = _hits(core, function, keys) if getattr(strategy, "plain", False) else None
+            asked = self._asker(function, keys, needs_key, hits)
 
             if _is_async(inspect.unwrap(function)):
 
-                @functools.wraps(function)
                 async def awaited(*args: Any, **kwargs: Any) -> Any:
                     ask = asked("loops", args, kwargs)
                     if ask is None:
                         return await function(*args, **kwargs)
-                    found = at_hand(ask)
-                    return found if found is not _ABSENT else await adrive(strategy.steps(ask))
+                    return await adrive(strategy.steps(ask))
 
-                return awaited  # type: ignore[return-value]
+                if hits is None:
+                    return functools.wraps(function)(awaited)  # type: ignore[return-value]
+                find = hits.find
 
-            @functools.wraps(function)
+                @functools.wraps(function)
+                async def found(*args: Any, **kwargs: Any) -> Any:
+                    answer = find(args, kwargs)
+                    return answer if answer is not _ABSENT else await awaited(*args, **kwargs)
+
+                return found  # type: ignore[return-value]
+
             def called(*args: Any, **kwargs: Any) -> Any:
                 ask = asked("threads", args, kwargs)
-                if ask is None:
-                    return function(*args, **kwargs)
-                found = at_hand(ask)
-                return found if found is not _ABSENT else drive(strategy.steps(ask))
+                return function(*args, **kwargs) if ask is None else drive(strategy.steps(ask))
 
-            return called  # type: ignore[return-value]
+            if hits is None:
+                return functools.wraps(function)(called)  # type: ignore[return-value]
+            find = hits.find
+
+            @functools.wraps(function)
+            def at_once(*args: Any, **kwargs: Any) -> Any:
+                answer = find(args, kwargs)
+                return answer if answer is not _ABSENT else called(*args, **kwargs)
+
+            return at_once  # type: ignore[return-value]
 
         return decorate
+
+
+def _hits(core: SyncCache, function: Any, keys: Keys) -> _afresh.Hits | None:
+    """The answers of a function that are in memory under keys made of plain values, found without Python."""
+    if not keys.is_pure:
+        return None
+    from afresh.signature import parameters
+
+    return _afresh.Hits(core, parameters(function, keys.ignored), keys.fields, Raised, _ABSENT)
 
 
 def _is_async(function: Any) -> bool:

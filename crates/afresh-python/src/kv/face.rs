@@ -113,7 +113,13 @@ impl Kv {
     fn remove(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
         loop {
             let found = self.backend.glances(py, Area::Value, &[name])?.pop().flatten();
-            let Some(found) = found else { return Ok(false) };
+            let Some(found) = found else {
+                // In a transaction also what comes until it commits is to go.
+                if let Some(overlay) = &self.overlay {
+                    overlay.delete(py, Area::Value, name, When::Always)?;
+                }
+                return Ok(false);
+            };
             let alive = self.holds(py, &found)?;
             if self.backend.delete(py, Area::Value, name, when(Some(&found)))? {
                 return Ok(alive);
@@ -161,7 +167,7 @@ impl Kv {
     }
 
     #[pyo3(signature = (key, default=None))]
-    fn get<'py>(
+    pub(crate) fn get<'py>(
         &self,
         key: &Bound<'py, PyString>,
         default: Option<Bound<'py, PyAny>>,
@@ -204,7 +210,7 @@ impl Kv {
     /// be made; `version` is what must be there still (0: nothing).
     #[pyo3(signature = (key, value, ttl=None, *, keep=false, exist=None, tags=None, marks=None, version=None))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
-    fn set(
+    pub(crate) fn set(
         &self,
         key: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,

@@ -2,6 +2,7 @@
 
 mod backend;
 mod face;
+mod front;
 mod glob;
 mod guards;
 mod overlay;
@@ -16,6 +17,8 @@ use pyo3::prelude::*;
 /// Adds the classes of this module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<face::Kv>()?;
+    module.add_class::<front::Front>()?;
+    module.add_class::<front::Hits>()?;
     module.add_function(wrap_pyfunction!(guards::admit, module)?)?;
     module.add_function(wrap_pyfunction!(guards::count_outcome, module)?)?;
     module.add_class::<ready::Ready>()

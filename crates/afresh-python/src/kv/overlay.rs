@@ -18,6 +18,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::backend::{Area, Backend, Change, Datum, Found, Marks, New, Page, Placed, Write};
+use super::table::footprint;
 use crate::attached::Attached;
 use crate::warnings;
 
@@ -68,6 +69,7 @@ enum Pending {
         end: Option<Instant>,
         pinned: bool,
         version: u64,
+        size: u64,
     },
     Delete,
     /// To what is there.
@@ -124,19 +126,15 @@ impl Slot {
             Pending::Add { by, end, version } => {
                 Known::More { by: *by, end: *end, version: *version }
             }
-            Pending::Put { datum, marks, end, pinned, version } => {
+            Pending::Put { datum, marks, end, pinned, version, size } => {
                 let Ok(left) = left(*end) else { return Known::Gone };
-                let size = match datum {
-                    Datum::Encoded { bytes, .. } => bytes.len() as u64,
-                    _ => 0,
-                };
                 Known::Entry(Found {
                     datum: datum.clone_ref(py),
                     marks: marks.clone(),
                     left,
                     pinned: *pinned,
                     version: *version,
-                    size,
+                    size: *size,
                 })
             }
         }
@@ -243,6 +241,10 @@ impl Overlay {
             let versions: Vec<_> = found.as_slice().iter().map(|one| version(one.as_ref())).collect();
             self.with(py, |state| {
                 for (name, version) in below.iter().zip(versions) {
+                    // Deletions are counted under names that nobody can give a tag; no value rests on them.
+                    if area == Area::Tag && name.starts_with('\0') {
+                        continue;
+                    }
                     let when = version.map_or(When::Absent, When::Is);
                     state.slot(area, name).seen.get_or_insert(when);
                 }
@@ -402,9 +404,10 @@ impl Backend for Overlay {
             return Ok(Placed::Refused);
         }
         let New { datum, marks, ttl, pinned } = new;
+        let size = footprint(py, &datum);
         self.with(py, |state| {
             let version = state.version();
-            let put = Pending::Put { datum, marks, end: end(ttl), pinned, version };
+            let put = Pending::Put { datum, marks, end: end(ttl), pinned, version, size };
             state.write(area, name, put);
         })?;
         Ok(Placed::Done)
@@ -444,6 +447,7 @@ impl Backend for Overlay {
                     end: end(left),
                     pinned: true,
                     version,
+                    size: 8,
                 },
             };
             state.write(area, name, write);

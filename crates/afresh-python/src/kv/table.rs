@@ -352,7 +352,7 @@ impl Backend for Memory {
 }
 
 /// Bytes that a value takes, roughly.
-fn footprint(py: Python<'_>, datum: &Datum) -> u64 {
+pub(crate) fn footprint(py: Python<'_>, datum: &Datum) -> u64 {
     let size = match datum {
         Datum::Count(_) | Datum::Unreadable => 0,
         Datum::Encoded { bytes, .. } => bytes.len(),

@@ -92,7 +92,7 @@ class Asked:
         def ask(key: str, default: Any) -> Ask:
             return self.ask(look, key, default)
 
-        get = type(self.cache).get.raw  # type: ignore[attr-defined]
+        get = type(self.cache)._get.raw  # type: ignore[attr-defined]
         steps = self.cache._around.steps(self.face, get, (self.key, _ABSENT), {}, ask, locks=False)
         value = yield from steps
         if value is _ABSENT:
