@@ -11,9 +11,10 @@ __all__ = [
     "Awaitable",
     "Blob",
     "Call",
+    "Direct",
     "Engine",
     "Hit",
-    "Front",
+    "Held",
     "Hits",
     "Kv",
     "Memo",
@@ -210,9 +211,9 @@ class Ticket:
     ) -> _Report: ...
 
 @disjoint_base
-class Front:
+class Direct:
     def __new__(cls, *args: Any, **kwargs: Any) -> Self: ...
-    def _aim(self, kv: Kv | None) -> None: ...
+    def _aim(self, kv: Kv | None, unseen: bool) -> None: ...
     def get(self, key: str, default: Any = None) -> Any: ...
     def set(
         self,
@@ -224,10 +225,14 @@ class Front:
     ) -> bool: ...
 
 @final
+class Held:
+    def release(self) -> None: ...
+
+@final
 class Hits:
     def __new__(
         cls,
-        front: Front,
+        direct: Direct,
         parameters: tuple[tuple[str, int, bool, Any, bool], ...],
         fields: Sequence[tuple[int, Sequence[str]]] | None,
         raised: type[Any],
@@ -262,6 +267,7 @@ class Kv:
     def fence(self, key: str, fences: Sequence[tuple[str, int]]) -> None: ...
     def get(self, key: str, default: Any = None) -> Any: ...
     def get_many(self, keys: Sequence[str], default: Any = None) -> list[Any]: ...
+    def hold(self, key: str) -> Held | None: ...
     def incr(self, key: str, by: int = 1, ttl: float | None = None, tags: Sequence[str] | None = None) -> int: ...
     def left(self, key: str) -> float: ...
     def lock(self, key: str, owner: str, ttl: float) -> bool: ...

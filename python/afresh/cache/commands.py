@@ -36,7 +36,7 @@ UNLIMITED, NOT_EXIST = -1.0, -2.0
 _BATCH = 100
 
 
-class SyncCache(_afresh.Front, Decorators):
+class SyncCache(_afresh.Direct, Decorators):
     """Values under names, with lifetimes, tags and locks, in memory or in any store of afresh.
 
     >>> cache = SyncCache()
@@ -99,7 +99,7 @@ class SyncCache(_afresh.Front, Decorators):
         only = self._routes.all[0] if len(self._routes.all) == 1 else None
         plain = only is not None and only.never_fails and not only.prefix and self._switches.untouched
         self._kv = only.kv if plain and only is not None and self._around.idle else None
-        self._aim(self._kv)
+        self._aim(self._kv, self._detectors.idle)
         if self._wired is not None:
             self._wired()
 

@@ -54,8 +54,8 @@ class Decorators:
         protected: bool = True,
         upper: bool = False,
     ) -> Callable[[F], F]:
-        """Answers from the cache for ``ttl``. Of those who ask at the same time one computes; with ``lock=True`` also
-        between processes.
+        """Answers from the cache for ``ttl``. Of those who ask at the same time one computes, in all processes of a host
+        that share a store; with ``lock=True`` also on several hosts.
 
         ``upper=True`` does not keep what was computed with the help of another answer of a cache, for functions that are
         stacked."""
@@ -308,7 +308,7 @@ class Decorators:
             arguments = keys.arguments.bind(args, kwargs)
             try:
                 name = keys.of(arguments) if needs_key else ""
-                if hits is not None:
+                if hits is not None and core._kv is not None:
                     hits.learn(args, kwargs, name)
             except Exception as error:  # noqa: BLE001 - arguments are the user's own classes
                 warn.once(f"a call of {keys.name} has no key ({error}) and is made without the cache")

@@ -27,12 +27,14 @@ _led: ContextVar[tuple[Flight, ...]] = ContextVar("afresh_flights", default=())
 class Flight:
     """One computation that is going on."""
 
-    __slots__ = ("error", "fences", "key", "landed", "result", "revoked")
+    __slots__ = ("error", "fences", "key", "landed", "result", "revoked", "within")
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.landed = Signal()
         self.revoked = False
+        #: Whoever leads it leads another one too.
+        self.within = bool(_led.get())
         #: What other processes count when they delete, as it was when this began.
         self.fences: list[tuple[str, int]] = []
         self.error: BaseException | None = None

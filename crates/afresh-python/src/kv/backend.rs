@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use afresh::{Bytes, When};
+use afresh::{Bytes, Hold, When};
 use pyo3::prelude::*;
 
 /// What kind of thing a name is the name of. Names of different areas never meet.
@@ -73,7 +73,10 @@ pub(crate) enum Write {
     Put(New),
     Delete,
     /// To a counter, which begins with `ttl`.
-    Add { by: i64, ttl: Option<Duration> },
+    Add {
+        by: i64,
+        ttl: Option<Duration>,
+    },
 }
 
 /// One change of a batch.
@@ -117,6 +120,13 @@ pub(crate) trait Backend: Send + Sync {
     /// As [`many`](Self::many), for a look that nothing rests on: a transaction does not remember it.
     fn glances(&self, py: Python<'_>, area: Area, names: &[&str]) -> PyResult<Vec<Option<Found>>> {
         self.many(py, area, names)
+    }
+
+    /// The right to compute what a name stands for, alone on this host: `None` while somebody has it, and nothing to
+    /// hold where there is nobody to keep out.
+    fn hold(&self, py: Python<'_>, name: &str) -> PyResult<Option<Option<Hold>>> {
+        let _ = (py, name);
+        Ok(Some(None))
     }
 
     /// Puts an entry, if the condition holds.

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use afresh::{Bytes, Version, When};
+use afresh::{Bytes, Hold, Version, When};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes, PyInt, PyList, PyString, PyTuple};
@@ -22,6 +22,7 @@ use super::record::Seal;
 use super::stored::Stored;
 use super::table::Memory;
 use super::value::Codec;
+use crate::attached::Attached;
 use crate::engine::Engine;
 
 /// Entries under names.
@@ -31,6 +32,17 @@ pub(crate) struct Kv {
     codec: Arc<Codec>,
     /// The same as `backend`, in a transaction.
     overlay: Option<Arc<Overlay>>,
+}
+
+/// The right to compute something. Ends with `release`, or with the object.
+#[pyclass(frozen)]
+pub(crate) struct Held(Attached<Option<Hold>>);
+
+#[pymethods]
+impl Held {
+    fn release(&self, py: Python<'_>) {
+        self.0.with(py, Option::take);
+    }
 }
 
 /// A value, its version, and the seconds that it has left.
@@ -412,6 +424,12 @@ impl Kv {
     fn locked(&self, py: Python<'_>, key: &str) -> PyResult<Option<f64>> {
         let found = self.backend.one(py, Area::Lock, key)?;
         Ok(found.map(|found| found.left.map_or(f64::INFINITY, |left| left.as_secs_f64())))
+    }
+
+    /// The right to compute what is kept under a key, alone on this host; `None` while somebody has it.
+    fn hold(&self, py: Python<'_>, key: &str) -> PyResult<Option<Held>> {
+        let hold = self.backend.hold(py, key)?;
+        Ok(hold.map(|hold| Held(Attached::new(hold))))
     }
 
     /// The entries as a transaction sees and changes them. What must be as it was read when that commits: `nothing`,

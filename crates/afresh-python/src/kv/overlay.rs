@@ -218,7 +218,8 @@ impl Overlay {
     ) -> PyResult<Vec<Option<Found>>> {
         let known = self.with(py, |state| {
             let slots = state.area(area);
-            let known = |name: &&str| slots.get(*name).map_or(Known::Nothing, |slot| slot.known(py));
+            let known =
+                |name: &&str| slots.get(*name).map_or(Known::Nothing, |slot| slot.known(py));
             names.iter().map(known).collect::<Vec<_>>()
         })?;
         let Some(known) = known.filter(|_| area != Area::Lock) else {
@@ -238,7 +239,8 @@ impl Overlay {
         }
         .into_iter();
         if noted && !below.is_empty() {
-            let versions: Vec<_> = found.as_slice().iter().map(|one| version(one.as_ref())).collect();
+            let versions: Vec<_> =
+                found.as_slice().iter().map(|one| version(one.as_ref())).collect();
             self.with(py, |state| {
                 for (name, version) in below.iter().zip(versions) {
                     // Deletions are counted under names that nobody can give a tag; no value rests on them.

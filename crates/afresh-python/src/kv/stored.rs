@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use afresh::{
-    Applied, Batch, Bytes, Entry, Key, Kind, NewEntry, Op, Result, Scan, Space, Value, Version,
-    When,
+    Applied, Batch, Bytes, Entry, Fingerprint, Hold, Key, Kind, NewEntry, Op, Result, Scan, Space,
+    Value, Version, When,
 };
 use pollster::block_on;
 use pyo3::prelude::*;
@@ -21,6 +21,9 @@ use crate::warnings;
 /// The longest name that is part of a key. Keys of a store have at most 512 bytes; a longer name is in the record, and
 /// its digest in the key.
 const LONGEST: usize = 320;
+
+/// What the locks for computations are made of, beside name and key.
+const HOLD: &str = "afresh 2026-11-21 right to compute a key-value entry v1";
 
 /// See the module.
 pub(crate) struct Stored {
@@ -176,6 +179,14 @@ impl Backend for Stored {
             names.iter().map(|name| self.key(area, name)).collect::<Result<_>>().or_raise(py)?;
         let found = self.run(py, async |store| store.get(&keys).await)?;
         Ok(keys.iter().zip(found).map(|(key, entry)| Some(self.found(key, entry?).0)).collect())
+    }
+
+    fn hold(&self, py: Python<'_>, name: &str) -> PyResult<Option<Option<Hold>>> {
+        let mut hasher = blake3::Hasher::new_derive_key(HOLD);
+        hasher.update(self.folder(Area::Value, false).as_bytes()).update(name.as_bytes());
+        let fingerprint = Fingerprint::new(*hasher.finalize().as_bytes());
+        let engine = self.engine.get().get(py)?;
+        Ok(engine.hold(&fingerprint).map(Some))
     }
 
     fn put(

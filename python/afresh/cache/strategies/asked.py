@@ -32,7 +32,14 @@ if TYPE_CHECKING:
         left: float | None
 
 
-_ABSENT = object()
+class _Nothing:
+    """Stands for a right where there is none to be had."""
+
+    def release(self) -> None:
+        pass
+
+
+_ABSENT, _NOTHING = object(), _Nothing()
 
 
 class Keep:
@@ -110,6 +117,14 @@ class Asked:
             return None
         finally:
             warn.emit()
+
+    def hold(self) -> Any:
+        """The right to compute the key, alone on this host, to be released; None while somebody has it."""
+        try:
+            return self.route.kv.hold(self.key)
+        except AfreshError as error:
+            self.cache._degrade(error)
+            return _NOTHING
 
     def hit(self, strategy: str, entry: Entry) -> None:
         """An answer is given from the cache."""

@@ -17,14 +17,29 @@ use crate::exact::{Bound as Arguments, Exact, MOST};
 
 /// What `SyncCache` is made of.
 #[pyclass(frozen, subclass)]
-pub(crate) struct Front {
-    kv: Attached<Option<Py<Kv>>>,
+pub(crate) struct Direct {
+    aim: Attached<Aim>,
 }
 
-impl Front {
+/// The one store in memory, where nothing can come between a command and it.
+#[derive(Default)]
+struct Aim {
+    kv: Option<Py<Kv>>,
+    /// Nobody wants to know what decorated functions answer.
+    unseen: bool,
+}
+
+impl Direct {
     #[inline]
     fn kv(&self, py: Python<'_>) -> Option<Py<Kv>> {
-        self.kv.with(py, |kv| kv.as_ref().map(|kv| kv.clone_ref(py))).flatten()
+        self.aim.with(py, |aim| aim.kv.as_ref().map(|kv| kv.clone_ref(py))).flatten()
+    }
+
+    /// The same for answers of decorated functions.
+    #[inline]
+    fn unseen(&self, py: Python<'_>) -> Option<Py<Kv>> {
+        let kv = |aim: &mut Aim| aim.kv.as_ref().filter(|_| aim.unseen).map(|kv| kv.clone_ref(py));
+        self.aim.with(py, kv).flatten()
     }
 }
 
@@ -38,17 +53,19 @@ fn plain(expire: Option<&Bound<'_, PyAny>>) -> Option<Option<f64>> {
 }
 
 #[pymethods]
-impl Front {
+impl Direct {
     #[new]
     #[pyo3(signature = (*args, **kwargs))]
     fn new(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         let _ = (args, kwargs);
-        Self { kv: Attached::new(None) }
+        Self { aim: Attached::new(Aim::default()) }
     }
 
-    /// The one store in memory, where nothing can come between a command and it.
-    fn _aim(&self, py: Python<'_>, kv: Option<Py<Kv>>) {
-        let before = self.kv.with(py, |now| std::mem::replace(now, kv));
+    /// The one store in memory, where nothing can come between a command and it; and whether nobody wants to know what
+    /// decorated functions answer.
+    #[pyo3(signature = (kv, unseen))]
+    fn _aim(&self, py: Python<'_>, kv: Option<Py<Kv>>, unseen: bool) {
+        let before = self.aim.with(py, |aim| std::mem::replace(aim, Aim { kv, unseen }));
         drop(before);
     }
 
@@ -110,7 +127,7 @@ struct Field {
 /// as Python made it before, and what is in memory under it.
 #[pyclass(frozen)]
 pub(crate) struct Hits {
-    front: Py<Front>,
+    direct: Py<Direct>,
     binder: Binder,
     /// All arguments, where there are none.
     fields: Option<Vec<Field>>,
@@ -146,7 +163,9 @@ impl Hits {
         let py = args.py();
         let mut room = [std::ptr::null_mut(); MOST];
         let objects = self.binder.order(args, kwargs, &mut room)?;
-        let Some(fields) = &self.fields else { return Arguments::new(0, objects).map(|a| work(&a)) };
+        let Some(fields) = &self.fields else {
+            return Arguments::new(0, objects).map(|a| work(&a));
+        };
         let mut found: [Option<Bound<'_, PyAny>>; MOST] = [const { None }; MOST];
         let mut values = [std::ptr::null_mut::<ffi::PyObject>(); MOST];
         for (at, field) in fields.iter().enumerate() {
@@ -173,7 +192,7 @@ impl Hits {
     /// the key, or None if it is made of all arguments.
     #[new]
     fn new(
-        front: Py<Front>,
+        direct: Py<Direct>,
         parameters: &Bound<'_, PyTuple>,
         fields: Option<Vec<(usize, Vec<Py<PyString>>)>>,
         raised: Py<PyAny>,
@@ -190,7 +209,7 @@ impl Hits {
             unsync::DefaultLifecycle::default(),
         );
         let keys = Attached::new(keys);
-        Ok(Self { front, binder: Binder::new(parameters)?, fields, raised, absent, keys })
+        Ok(Self { direct, binder: Binder::new(parameters)?, fields, raised, absent, keys })
     }
 
     /// The answer that is at hand for a call, or what stands for none.
@@ -202,7 +221,7 @@ impl Hits {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = args.py();
         let absent = || self.absent.bind(py).clone();
-        let Some(kv) = self.front.get().kv(py) else { return Ok(absent()) };
+        let Some(kv) = self.direct.get().unseen(py) else { return Ok(absent()) };
         let key = self.with(args, kwargs, |arguments| {
             self.keys.with(py, |keys| keys.get(arguments).map(|key| key.clone_ref(py))).flatten()
         });
