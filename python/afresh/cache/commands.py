@@ -296,6 +296,7 @@ class SyncCache(_afresh.Direct, Decorators):
             self._waiters.wake(key)
         return bool(given)
 
+    @command
     def is_locked(self, key: str, wait: float | None = None, step: float = 0.1) -> bool:
         """Whether somebody has the lock; with ``wait``, whether still so after that many seconds."""
         return bool(drive(self._is_locked(key, wait, step)))

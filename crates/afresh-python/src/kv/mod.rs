@@ -22,5 +22,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<direct::Hits>()?;
     module.add_function(wrap_pyfunction!(guards::admit, module)?)?;
     module.add_function(wrap_pyfunction!(guards::count_outcome, module)?)?;
-    module.add_class::<ready::Ready>()
+    module.add_class::<ready::Ready>()?;
+    crate::awaitable::install::<ready::Ready>(module.py());
+    Ok(())
 }
