@@ -45,7 +45,7 @@ fn _afresh(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<awaitable::Awaitable>()?;
-    awaitable::install(module.py());
+    awaitable::install::<awaitable::Awaitable>(module.py());
     module.add_class::<call::Call>()?;
     module.add_class::<call::Hit>()?;
     module.add_class::<ticket::Ticket>()?;
