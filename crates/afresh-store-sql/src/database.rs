@@ -17,7 +17,7 @@ use crate::sql::{Sql, Statement};
 use crate::{mysql, postgres, schema};
 
 /// How long a server may take to accept a connection.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A database on a server.
 pub(crate) struct Database {

@@ -115,6 +115,9 @@ pub(crate) fn mysql(failure: &mysql_async::Error) -> Error {
         Failure::Driver(
             DriverError::UnknownAuthPlugin { .. } | DriverError::MysqlOldPasswordDisabled,
         ) => error(&DENIED, chain(failure)),
-        other => error(&AWAY, chain(other)),
+        other => {
+            let text = chain(other);
+            if text.contains("certificate") { encryption(text) } else { error(&AWAY, text) }
+        }
     }
 }

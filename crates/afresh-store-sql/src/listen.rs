@@ -29,7 +29,7 @@ const PULSE: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// How long a connection may take to be made.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The most bytes of one notification; the server takes 8000.
 const PAYLOAD: usize = 7900;

@@ -2,8 +2,8 @@
 //!
 //! Invariant: the rows that were found are locked until the plan is carried out, so they stay as they were. What was
 //! *not* found cannot be locked. Where a new row is written in its place, another writer shows as a conflict. Where the
-//! batch only relies on its absence, there is nothing to conflict with: the plan then asks for a row that stands for
-//! the absence ([`Plan::Protect`]), to be locked the next time.
+//! batch only relies on its absence (also by having nothing to delete), there is nothing to conflict with: the plan then
+//! asks for a row that stands for the absence ([`Plan::Protect`]), to be locked the next time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -179,7 +179,9 @@ pub(crate) fn plan(
         if !op.when().holds(there) {
             return Ok(Plan::Refused { index, found: there });
         }
-        state.relied |= op.when() == When::Absent && !state.over && !state.changed;
+        // An operation alone happens when it looks; several must all hold at one moment.
+        let relies = op.when() == When::Absent || matches!(op, Op::Delete { .. });
+        state.relied |= relies && ops.len() > 1 && !state.over && !state.changed;
         done.push(match op {
             Op::Put { entry, .. } => {
                 Done { version: Some(state.put(entry, version()?, now)), count: None }

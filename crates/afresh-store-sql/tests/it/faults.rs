@@ -107,7 +107,7 @@ fn a_server_that_refuses_is_no_outage() {
             let store = open(&server.url(&prefix()).replace(from, to)).unwrap();
             let error = get(store.as_ref()).unwrap_err();
             hushed(&error);
-            assert!(error.hint().is_some(), "{error}");
+            assert!(error.hint().is_some(), "{kind:?}: {error}");
             error.kind()
         };
         assert_eq!(wrong("s3cret", "s3cret2"), Wrong::Denied);
@@ -187,7 +187,7 @@ fn pretender(greeting: &'static [u8], answers: &'static [&'static [u8]]) -> u16 
 fn an_old_postgres_is_told_apart() {
     // Authenticated; the version; ready.
     let port =
-        pretender(b"", &[b"R\0\0\0\x08\0\0\0\0S\0\0\0\x18server_version\x009.6.1\0Z\0\0\0\x05I"]);
+        pretender(b"", &[b"R\0\0\0\x08\0\0\0\0S\0\0\0\x19server_version\x009.6.1\0Z\0\0\0\x05I"]);
     let store = open(&format!("postgresql://u@127.0.0.1:{port}/d?timeout=5")).unwrap();
     let error = get(store.as_ref()).unwrap_err();
     assert_eq!(error.kind(), Wrong::Unsupported, "{error}");

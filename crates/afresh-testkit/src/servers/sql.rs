@@ -100,7 +100,7 @@ impl Sql {
             folder.join("init.sql"),
             "CREATE DATABASE IF NOT EXISTS cache;\n\
              CREATE USER IF NOT EXISTS 'ada'@'%' IDENTIFIED BY 's3cret';\n\
-             GRANT ALL ON *.* TO 'ada'@'%';\n",
+             GRANT ALL ON *.* TO 'ada'@'%' WITH GRANT OPTION;\n",
         )
         .unwrap();
         give(&folder, user);
@@ -124,7 +124,7 @@ impl Sql {
             format!("--port={port}"),
             "--bind-address=127.0.0.1".to_owned(),
             format!("--init-file={home}/init.sql"),
-            "--innodb-flush-log-at-trx-commit=0".to_owned(),
+            "--innodb-flush-log-at-trx-commit=2".to_owned(),
             "--innodb-doublewrite=0".to_owned(),
             "--skip-name-resolve".to_owned(),
             "--innodb-buffer-pool-size=64M".to_owned(),
