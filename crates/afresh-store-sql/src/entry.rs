@@ -5,7 +5,7 @@
 //! round trip carries it out. What comes to nothing because another was quicker is tried again.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use afresh_core::{Applied, Batch, Bytes, Entry, Key, Kind, Op, Result, Timestamp};
 use tokio::time::sleep;
@@ -66,8 +66,8 @@ pub(crate) async fn apply(database: &Database, batch: Batch) -> Result<Applied> 
         }
         if tried > 2 {
             // Not in step with the others: the low digits of the clock are as good as dice.
-            let dice = std::time::Instant::now().elapsed().subsec_nanos() % 7 + tried % 5;
-            sleep(Duration::from_millis(u64::from(dice))).await;
+            let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            sleep(Duration::from_micros(u64::from(clock.subsec_nanos() % 8000))).await;
         }
     }
 }
@@ -226,7 +226,7 @@ fn told(
 fn write(sql: &Sql, change: &Change) -> Result<Vec<Statement>> {
     let id = row::id(&change.key);
     let mut statements = Vec::new();
-    if change.over && !matches!(change.to, To::Used(_)) {
+    if change.tagged && !matches!(change.to, To::Used(_)) {
         statements.push(sql.with("DELETE FROM {p}tag WHERE id = ?", vec![id.clone().into()]));
     }
     match &change.to {

@@ -20,6 +20,8 @@ pub(crate) struct Change {
     pub(crate) key: Key,
     /// Whether there is a row, of whatever kind.
     pub(crate) over: bool,
+    /// Whether that row has tags.
+    pub(crate) tagged: bool,
     pub(crate) to: To,
 }
 
@@ -47,6 +49,7 @@ pub(crate) enum Plan {
 
 struct State {
     over: bool,
+    tagged: bool,
     row: Option<Box<Row>>,
     changed: bool,
     touched: bool,
@@ -56,12 +59,12 @@ struct State {
 
 impl State {
     fn new(slot: Slot) -> Self {
-        let (over, row) = match slot {
-            Slot::Vacant => (false, None),
-            Slot::Dead => (true, None),
-            Slot::Live(row) => (true, Some(row)),
+        let (over, tagged, row) = match slot {
+            Slot::Vacant => (false, false, None),
+            Slot::Dead { tagged } => (true, tagged, None),
+            Slot::Live(row) => (true, !row.entry.labels.tags.is_empty(), Some(row)),
         };
-        Self { over, row, changed: false, touched: false, relied: false }
+        Self { over, tagged, row, changed: false, touched: false, relied: false }
     }
 
     fn put(&mut self, entry: &NewEntry, version: i64, now: Timestamp) -> Version {
@@ -147,7 +150,7 @@ impl State {
             Some(row) if self.touched => To::Used(row.entry.used),
             Some(_) | None => return None,
         };
-        Some(Change { key, over: self.over, to })
+        Some(Change { key, over: self.over, tagged: self.tagged, to })
     }
 }
 

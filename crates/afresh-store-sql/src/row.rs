@@ -21,8 +21,8 @@ pub(crate) const WIDTH: usize = 6;
 pub(crate) enum Slot {
     /// No row.
     Vacant,
-    /// A row that does not count.
-    Dead,
+    /// A row that does not count, and whether it has tags.
+    Dead { tagged: bool },
     /// An entry.
     Live(Box<Row>),
 }
@@ -66,9 +66,9 @@ pub(crate) fn tag_hash(tag: &Tag) -> i64 {
 
 /// Reads [`COLUMNS`] that begin a row.
 pub(crate) fn slot(cells: &Cells, now: Timestamp) -> Result<Slot> {
-    let expires = cells.int(3);
+    let (expires, tagged) = (cells.int(3), cells.int(4) != Some(0));
     if expires.is_some_and(|expires| expires <= now.as_millis()) {
-        return Ok(Slot::Dead);
+        return Ok(Slot::Dead { tagged });
     }
     let (made, used) = (cells.number(1)?, Timestamp::from_millis(cells.number(2)?));
     let data = cells.bytes(5).unwrap_or_default();
@@ -77,7 +77,7 @@ pub(crate) fn slot(cells: &Cells, now: Timestamp) -> Result<Slot> {
         Ok(stored) => Slot::Live(Box::new(Row { made, entry: stored.entry(used, ttl), expires })),
         Err(error) => {
             tracing::warn!(%error, "a row that cannot be read counts as absent");
-            Slot::Dead
+            Slot::Dead { tagged }
         }
     })
 }

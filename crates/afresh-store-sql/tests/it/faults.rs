@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use afresh_core::{
-    Batch, Error, Key, Kind as Wrong, NewEntry, ObjectId, Op, Result, Space, Store, When,
+    Applied, Batch, Error, Key, Kind as Wrong, NewEntry, ObjectId, Op, Result, Space, Store,
+    Version, When,
 };
 use afresh_store_sql::open;
 use afresh_testkit::servers::free_port;
@@ -27,6 +28,18 @@ fn put(store: &dyn Store, text: &str) -> Result<()> {
     let entry = NewEntry::record(text.to_owned());
     let op = Op::Put { key: key("k"), entry, when: When::Always };
     block_on(store.apply(Batch { objects: vec![], ops: vec![op] })).map(drop)
+}
+
+fn named(text: &str, when: When) -> Op {
+    Op::Put { key: key(text), entry: NewEntry::record("v"), when }
+}
+
+/// The version of the last thing done.
+fn version(store: &dyn Store, ops: Vec<Op>) -> Option<Version> {
+    match block_on(store.apply(Batch { objects: vec![], ops })).unwrap() {
+        Applied::All(done) => done.last().unwrap().version,
+        refused @ Applied::Refused { .. } => panic!("{refused:?}"),
+    }
 }
 
 /// Tries until it works again.
@@ -67,6 +80,8 @@ fn a_server_that_is_killed_comes_back() {
         let Some(server) = start(kind) else { continue };
         let store = open(&server.url(&prefix())).unwrap();
         put(store.as_ref(), "before").unwrap();
+        let last = version(store.as_ref(), vec![named("gone", When::Absent)]);
+        version(store.as_ref(), vec![Op::Delete { key: key("gone"), when: When::Always }]);
         server.kill();
         let error = get(store.as_ref()).unwrap_err();
         assert_eq!(error.kind(), Wrong::Unavailable, "{error}");
@@ -75,6 +90,8 @@ fn a_server_that_is_killed_comes_back() {
         recovers(store.as_ref());
         assert!(get(store.as_ref()).unwrap(), "{kind:?}: what was written is there");
         put(store.as_ref(), "after").unwrap();
+        let next = version(store.as_ref(), vec![named("gone", When::Absent)]);
+        assert!(next > last, "{kind:?}: versions are not given out again");
     }
 }
 

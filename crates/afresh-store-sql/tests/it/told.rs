@@ -197,3 +197,39 @@ fn entries_that_have_ended_take_no_room_for_long() {
         });
     }
 }
+
+#[test]
+fn batches_with_keys_in_any_order_all_happen() {
+    for kind in KINDS {
+        let Some(server) = shared(kind) else { continue };
+        let prefix = prefix();
+        std::thread::scope(|scope| {
+            for thread in 0..4u32 {
+                let address = server.url(&prefix);
+                scope.spawn(move || {
+                    let store = open(&address).unwrap();
+                    let mut state = 0x9e37_79b9 ^ (thread << 7);
+                    let mut dice = |sides: u32| {
+                        state ^= state << 13;
+                        state ^= state >> 17;
+                        state ^= state << 5;
+                        state % sides
+                    };
+                    for _ in 0..40 {
+                        let ops = (0..6).map(|_| {
+                            let key = Key::new(Space::Named, format!("{}", dice(8))).unwrap();
+                            match dice(4) {
+                                0 => Op::Delete { key, when: When::Always },
+                                1 => Op::Check { key, when: When::Always },
+                                2 => Op::Touch { key, ago: Duration::ZERO },
+                                _ => put(&key, When::Always),
+                            }
+                        });
+                        let applied = apply(store.as_ref(), ops.collect());
+                        assert!(matches!(applied, Applied::All(_)), "{kind:?}: {applied:?}");
+                    }
+                });
+            }
+        });
+    }
+}
