@@ -6,8 +6,10 @@
 //! `AFRESH_TEST_SERVERS=required`.
 
 mod process;
+mod sql;
 
 pub use process::{Server, free_port};
+pub use sql::Sql;
 
 use std::path::{Path, PathBuf};
 
