@@ -14,10 +14,13 @@ use crate::around::Around;
 use crate::units;
 
 /// Schemes that afresh speaks, or will: a known one without a driver is told apart from a typing error.
-const PLANNED: [&str; 14] = [
+const PLANNED: &[&str] = &[
     "redis",
     "rediss",
+    "redis+sentinel",
+    "rediss+sentinel",
     "redis+cluster",
+    "rediss+cluster",
     "postgresql",
     "postgres",
     "mysql",
@@ -115,6 +118,18 @@ fn remote(scheme: &str) -> Option<Open> {
     let known: &[(&[&str], Open)] = &[
         #[cfg(feature = "sql")]
         (&["postgresql", "postgres", "mysql", "mariadb"], afresh_store_sql::open),
+        #[cfg(feature = "redis")]
+        (
+            &[
+                "redis",
+                "rediss",
+                "redis+sentinel",
+                "rediss+sentinel",
+                "redis+cluster",
+                "rediss+cluster",
+            ],
+            afresh_store_redis::open,
+        ),
     ];
     known.iter().find(|(schemes, _)| schemes.contains(&scheme)).map(|(_, open)| *open)
 }

@@ -6,6 +6,7 @@
 //! `AFRESH_TEST_SERVERS=required`.
 
 mod process;
+pub mod redis;
 mod sql;
 
 pub use process::{Server, free_port};
