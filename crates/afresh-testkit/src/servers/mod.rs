@@ -6,8 +6,10 @@
 //! `AFRESH_TEST_SERVERS=required`.
 
 mod process;
+mod s3;
 
 pub use process::{Server, free_port};
+pub use s3::S3;
 
 use std::path::{Path, PathBuf};
 
