@@ -86,6 +86,8 @@ fn s3(mut address: Address, options: RemoteOptions) -> Result<ObjectStore> {
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&bucket)
         .with_virtual_hosted_style_request(virtual_hosted)
+        // Not every server that speaks S3 can remove many at once, and we never do.
+        .with_disable_bulk_delete(true)
         .with_retry(retry(options))
         .with_http_connector(Connector { clock: clock.clone() });
     if let (user, Some(password)) = (address.url().username(), address.password()) {

@@ -24,6 +24,7 @@ mod error;
 mod folder;
 mod object;
 mod plan;
+mod queue;
 mod scan;
 mod store;
 

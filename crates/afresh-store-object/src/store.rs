@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::entry::{Body, Guard, Row, folder, name};
 use crate::folder::Folder;
 use crate::plan::{Fate, Step, Stop, Sum, Work, works};
+use crate::queue::Queues;
 
 /// How many requests of one operation are on their way at a time.
 pub(crate) const WIDTH: usize = 16;
@@ -45,6 +46,7 @@ pub struct ObjectStore {
     /// What a touch must be later by to be written.
     rough: Duration,
     ready: OnceCell<()>,
+    queues: Queues,
 }
 
 /// What was found under a key.
@@ -96,6 +98,7 @@ impl ObjectStore {
             clock,
             rough: Duration::from_secs(60),
             ready: OnceCell::new(),
+            queues: Queues::default(),
         }
     }
 
@@ -131,7 +134,9 @@ impl ObjectStore {
         for seen in [None, Some(Found::elsewhere())] {
             let wrong = Bytes::from_static(b"a server that passes over conditions\n");
             if let Swapped::Done(_) = self.bucket.swap(marker, seen.as_ref(), wrong).await? {
-                self.bucket.delete(marker).await?;
+                if let Err(error) = self.bucket.delete(marker).await {
+                    tracing::debug!(%error, "what tried the server out stays behind");
+                }
                 return Err(Error::new(
                     Kind::Unsupported,
                     "the server passes over the conditions of puts (`If-None-Match`, `If-Match`)",
@@ -334,6 +339,7 @@ impl Store for ObjectStore {
         let count = batch.ops.len();
         self.write_all(batch.objects).await?;
         let works = works(batch.ops);
+        let _turn = self.queues.turn(&works).await;
         let keys = works.iter().map(|work| (!work.is_blind()).then(|| work.key.clone())).collect();
         let looked = self.looks(keys).await?;
         let mut plans = Vec::with_capacity(works.len());

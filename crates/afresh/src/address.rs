@@ -103,8 +103,11 @@ type Open = fn(&str) -> Result<Arc<dyn Store>>;
 
 /// What opens the stores on servers with this scheme, where this build has their driver.
 fn remote(scheme: &str) -> Option<Open> {
-    let known: [(&[&str], Open); 0] = [];
-    known.into_iter().find(|(schemes, _)| schemes.contains(&scheme)).map(|(_, open)| open)
+    let known: &[(&[&str], Open)] = &[
+        #[cfg(feature = "object")]
+        (&["s3", "gs", "az", "file"], afresh_store_object::open),
+    ];
+    known.iter().find(|(schemes, _)| schemes.contains(&scheme)).map(|(_, open)| *open)
 }
 
 /// The address again, without what was taken out.

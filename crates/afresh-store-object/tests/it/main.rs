@@ -8,5 +8,8 @@
     reason = "a test fails by panicking, and says what it skips"
 )]
 
+mod faults;
 mod folder;
 mod manual;
+mod s3;
+mod unfinished;

@@ -1,5 +1,7 @@
 //! A private server that speaks S3: moto, from PyPI, in a virtual environment of its own under `target/servers`.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,6 +51,20 @@ impl S3 {
     /// Its process, where it is ours.
     pub fn server(&self) -> Option<&Server> {
         self.server.as_ref()
+    }
+
+    /// Makes a bucket; one that is there is left alone.
+    pub fn make_bucket(&self, name: &str) {
+        let host = self.endpoint.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(host).unwrap();
+        let request = format!(
+            "PUT /{name} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let there = answer.starts_with("HTTP/1.1 200") || answer.contains("BucketAlready");
+        assert!(there, "no bucket {name}: {answer}");
     }
 
     /// The address of a prefix in a bucket there.
