@@ -130,6 +130,8 @@ fn remote(scheme: &str) -> Option<Open> {
             ],
             afresh_store_redis::open,
         ),
+        #[cfg(feature = "object")]
+        (&["s3", "gs", "az", "file"], afresh_store_object::open),
     ];
     known.iter().find(|(schemes, _)| schemes.contains(&scheme)).map(|(_, open)| *open)
 }
