@@ -53,16 +53,3 @@ async def begin(call: _afresh.Call, wait: float | None) -> _afresh.Hit | _afresh
     finally:
         if timer is not None:
             timer.cancel()
-
-
-async def attempted(call: Callable[..., R], /, *args: Any) -> R:
-    """What a command gives whose stores are all on servers: made again from its beginning for each answer that comes in.
-    So it has to do the same each time, whatever other tasks do meanwhile.
-    """
-    loop, attempt = asyncio.get_running_loop(), _afresh.Attempt()
-    while True:
-        future: asyncio.Future[None] = loop.create_future()
-        done, value = attempt.make(_afresh.Later(loop, future), call, *args)
-        if done:
-            return value  # type: ignore[no-any-return]
-        await future

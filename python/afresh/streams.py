@@ -13,20 +13,18 @@ from __future__ import annotations
 
 import struct
 import time
-from functools import partial
 
 from afresh import _afresh, miss, settings, warn
+from afresh.away import ask, is_distant
 from afresh.errors import AfreshError, CodecError, ConfigError
 from afresh.memo import Memo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
-    from typing import Any, TypeVar
+    from typing import Any
 
     from afresh.options import Options
-
-    R = TypeVar("R")
 
 PREFIX = "stream+"
 
@@ -90,14 +88,12 @@ class Tape:
         self._spoiled = self._spoiled or reason
         self._parts.clear()
 
-    def end(self, value: Any = None) -> Callable[[], None]:
-        """It ended by itself; what is left to be done is to ask the store to keep it."""
+    def end(self, value: Any = None) -> None:
+        """It ended by itself."""
         self.add(value, last=True)
         self._watch.end()
-        return self._keep
-
-    def _keep(self) -> None:
         ticket, memo, options = self._ticket, self._memo, self._memo._options
+        memo._time("run", self._busy)
         if ticket is None or not ticket.held:
             return
         known: dict[str, Any] = {"took": self._busy, "tags": options.tags, "inputs": self._sources}
@@ -110,20 +106,19 @@ class Tape:
                 warn.once(f"{memo.name}: {disturbed} changed while it ran; the result will be computed again")
             publish = disturbed is None and options.cache is not False
             ticket.finish(PREFIX + memo.codec.name, b"".join(self._parts), [], publish=publish, **known)
+            memo._count("written_bytes", self._size)
         except Exception as error:
             ticket.release()
             if options.strict and isinstance(error, AfreshError):
                 raise
-            warn.store(f"{memo.name}: the result could not be stored", error)
+            miss.troubled(memo, f"{memo.name}: the result could not be stored", error)
 
-    def failed(self, error: Exception) -> Callable[[], None]:
-        """It raised; what is left to be done is to ask the store to note it."""
+    def failed(self, error: Exception) -> None:
+        """It raised."""
         self._busy += time.perf_counter() - self._began
         self._watch.end()
         memo = self._memo
-        return partial(
-            miss.failed, memo, self._ticket, error, self._busy, memo._options, self._sources, self._watch
-        )
+        miss.failed(memo, self._ticket, error, self._busy, memo._options, self._sources, self._watch)
 
     def abandon(self) -> None:
         """Nobody wants the rest; nothing happens where it has ended."""
@@ -200,13 +195,7 @@ class Streams(Memo):
         self, args: Any, kwargs: Any, call: _afresh.Call | None, problem: str | None
     ) -> tuple[Player | None, Tape]:
         """What there is to play, or a tape to record on."""
-        player, ticket = self._ask(args, kwargs, call, problem)
-        return player, Tape(self, ticket, (args, kwargs))
-
-    def _ask(
-        self, args: Any, kwargs: Any, call: _afresh.Call | None, problem: str | None
-    ) -> tuple[Player | None, _afresh.Ticket | None]:
-        options = self._options
+        options, ticket = self._options, None
         if problem is not None:
             warn.once(f"{self.name} runs uncached: {problem}")
         try:
@@ -215,18 +204,20 @@ class Streams(Memo):
                 if hit is not None:
                     player = Player(self.codec, hit.codec, hit.parts(False)[0])
                     self._hit(hit)
+                    self._count("read_bytes", hit.size)
                     settings.note(self, call, "hit")
-                    return player, None
+                    return player, Tape(self, None, (args, kwargs))
         except AfreshError as error:
             if options.strict:
                 raise
-            warn.store(f"{self.name} runs without the store", error)
+            miss.troubled(self, f"{self.name} runs without the store", error)
         finally:
             warn.emit()
         if settings.verbose and call is not None:
             settings.explain(self, args, kwargs)
         miss.missed(self, call)
-        return None, self._ticket(call)
+        ticket = self._ticket(call)
+        return None, Tape(self, ticket, (args, kwargs))
 
     def _ticket(self, call: _afresh.Call | None) -> _afresh.Ticket | None:
         try:
@@ -234,7 +225,7 @@ class Streams(Memo):
         except AfreshError as error:
             if self._options.strict:
                 raise
-            warn.store(f"{self.name} runs without the store", error)
+            miss.troubled(self, f"{self.name} runs without the store", error)
             return None
 
     def _broken(self, problem: Exception) -> None:
@@ -253,7 +244,7 @@ class Streams(Memo):
         tape = Tape(self, call.start(), (args, kwargs))
         for item in value:
             tape.add(item)
-        tape.end()()
+        tape.end()
 
     def submit(self, *args: Any, **kwargs: Any) -> Any:
         """Generators are iterated over, not submitted."""
@@ -287,10 +278,10 @@ class StreamMemo(Streams):
                 try:
                     item = step()
                 except StopIteration as stop:
-                    tape.end(stop.value)()
+                    tape.end(stop.value)
                     return stop.value
                 except Exception as error:
-                    tape.failed(error)()
+                    tape.failed(error)
                     raise
                 tape.add(item)
                 step = source.__next__
@@ -315,27 +306,24 @@ class StreamMemo(Streams):
 
 
 class AsyncStreamMemo(Streams):
-    """A remembered async generator function."""
+    """A remembered async generator function. A store that is far is asked in threads."""
 
-    async def _apart(self, ask: Callable[[], R]) -> R:
-        """What asks the store, in a thread where that takes a while."""
-        if not self._far():
-            return ask()
-        import asyncio
-
-        return await asyncio.to_thread(ask)
-
-    def _far(self) -> bool:
-        try:
-            return self._engine().far
-        except AfreshError:
-            return False  # met again, and told, where it is asked
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if settings.off() or not is_distant(self):
+            return super().__call__(*args, **kwargs)
+        return self._stream(args, kwargs, None, None, self._call)
 
     async def _stream(
-        self, args: Any, kwargs: Any, call: _afresh.Call | None, problem: str | None
+        self,
+        args: Any,
+        kwargs: Any,
+        call: _afresh.Call | None,
+        problem: str | None,
+        seek: Callable[..., tuple[_afresh.Call | None, str | None]] | None = None,
     ) -> AsyncIterator[Any]:
-        player, ticket = await self._apart(partial(self._ask, args, kwargs, call, problem))
-        tape = Tape(self, ticket, (args, kwargs))
+        if seek is not None:
+            call, problem = await ask(self, seek, args, kwargs)
+        player, tape = await ask(self, self._begin, args, kwargs, call, problem)
         played = 0
         while player is not None:
             try:
@@ -347,7 +335,7 @@ class AsyncStreamMemo(Streams):
                 break
             yield item
             played += 1
-        args, kwargs = miss.load_refs(args, kwargs)
+        args, kwargs = await ask(self, miss.load_refs, args, kwargs)
         source = self.__wrapped__(*args, **kwargs)
         step: Callable[[], Any] = source.__anext__
         try:
@@ -356,10 +344,10 @@ class AsyncStreamMemo(Streams):
                 try:
                     item = await step()
                 except StopAsyncIteration:
-                    await self._apart(tape.end())
+                    await ask(self, tape.end)
                     return
                 except Exception as error:
-                    await self._apart(tape.failed(error))
+                    await ask(self, tape.failed, error)
                     raise
                 tape.add(item)
                 step = source.__anext__

@@ -7,8 +7,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use afresh::{
-    Argument, Asked, Begun, Busy, Bytes, CommitId, Execution, Explanation, Fingerprint, Function,
-    Policy, RAISED, Stamp, Verdict,
+    Argument, Asked, Begun, Bytes, CommitId, Execution, Explanation, Fingerprint, Function, Policy,
+    RAISED, Stamp, Tag, Verdict,
 };
 use pollster::block_on;
 use pyo3::IntoPyObjectExt;
@@ -38,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) policy: Policy,
     /// Whether it was just looked up, in vain.
     pub(crate) looked: bool,
+    /// Where the run may be [plain](crate::plain): the labels of what it gives.
+    pub(crate) plain: Option<Arc<Vec<Tag>>>,
     /// The values that may have an inside, by place; given up when the call runs.
     pub(crate) insides: Mutex<Vec<(usize, Py<PyAny>)>>,
     /// Where in the tier the answer goes that is awaited.
@@ -59,21 +61,6 @@ async fn first(
 }
 
 impl Call {
-    /// What has begun, for Python; whoever is to wait instead.
-    fn begun(slf: &Bound<'_, Self>, begun: Begun) -> PyResult<Result<Py<PyAny>, Busy>> {
-        let py = slf.py();
-        Ok(Ok(match begun {
-            Begun::Hit(hit) => Py::new(py, Hit::new(hit))?.into_any(),
-            Begun::Stale(hit, ticket) => {
-                let ticket = ticket.map(|ticket| Ticket::new(slf.clone().unbind(), ticket));
-                let ticket = ticket.map(|ticket| Py::new(py, ticket)).transpose()?;
-                Py::new(py, Hit { hit: *hit, ticket })?.into_any()
-            }
-            Begun::Run(ticket) => Py::new(py, Self::ticket(slf, ticket)?)?.into_any(),
-            Begun::Busy(busy) => return Ok(Err(busy)),
-        }))
-    }
-
     /// Begins for a loop: the waiting for others is part of it.
     fn begin_for(slf: &Bound<'_, Self>, later: &Bound<'_, Later>) -> PyResult<()> {
         let call = slf.get();
@@ -102,7 +89,7 @@ impl Call {
             if let Begun::Hit(hit) = &begun {
                 slf.get().remember(py, hit);
             }
-            Ok(Self::begun(slf.bind(py), begun)?.unwrap_or_else(|_| py.None()))
+            Self::given(slf.bind(py), begun)
         })
         .map(drop)
     }
@@ -143,23 +130,88 @@ impl Call {
     }
 
     /// The right to run, with what is inside the arguments now: the function may change them.
-    fn ticket(slf: &Bound<'_, Self>, ticket: afresh::Ticket) -> PyResult<Ticket> {
-        let values = std::mem::take(&mut *slf.get().insides());
-        let outlines = slf.get().outlines(slf.py(), values)?;
+    pub(crate) fn outlined(
+        &self,
+        py: Python<'_>,
+        ticket: afresh::Ticket,
+    ) -> PyResult<afresh::Ticket> {
+        let values = std::mem::take(&mut *self.insides());
+        if values.is_empty() {
+            return Ok(ticket);
+        }
+        let outlines = self.outlines(py, values)?;
         let outlines = outlines.into_iter().map(|(place, _, bytes)| (place, bytes)).collect();
-        Ok(Ticket::new(slf.clone().unbind(), ticket.outlined(outlines)))
+        Ok(ticket.outlined(outlines))
+    }
+
+    fn ticket(slf: &Bound<'_, Self>, ticket: afresh::Ticket) -> PyResult<Ticket> {
+        let ticket = slf.get().outlined(slf.py(), ticket)?;
+        Ok(Ticket::new(slf.clone().unbind(), ticket))
     }
 
     pub(crate) fn execution(&self) -> Execution {
+        self.executed(self.arguments.clone(), Vec::new())
+    }
+
+    /// As [`execution`](Self::execution), of a plain call.
+    pub(crate) fn into_execution(mut self) -> Execution {
+        let arguments = std::mem::take(&mut self.arguments);
+        let tags = self.plain.as_deref().cloned().unwrap_or_default();
+        self.executed(arguments, tags)
+    }
+
+    fn executed(&self, arguments: Vec<Argument>, tags: Vec<Tag>) -> Execution {
         Execution {
             function: Arc::clone(&self.function),
-            arguments: self.arguments.clone(),
-            inputs: self.arguments.iter().filter_map(|argument| argument.source).collect(),
-            tags: Vec::new(),
+            inputs: arguments.iter().filter_map(|argument| argument.source).collect(),
+            arguments,
+            tags,
             // What lives by being used has no end that could be written down.
             ttl: self.policy.ttl.filter(|_| !self.policy.sliding),
             took: None,
         }
+    }
+
+    /// Begins, and waits for as long as somebody else runs; `None` where that takes more than `wait` seconds.
+    pub(crate) fn wait(&self, py: Python<'_>, wait: Option<f64>) -> PyResult<Option<Begun>> {
+        let engine = self.engine.get().get(py)?;
+        let until = wait
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok())
+            .and_then(|span| Instant::now().checked_add(span));
+        let first = first(&engine, &self.value, &self.policy, self.looked);
+        let mut begun = py.detach(|| block_on(first)).or_raise(py)?;
+        loop {
+            let busy = match begun {
+                Begun::Busy(busy) => busy,
+                begun => return Ok(Some(begun)),
+            };
+            loop {
+                let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+                if left == Some(Duration::ZERO) {
+                    return Ok(None);
+                }
+                if py.detach(|| busy.wait_timeout(left.map_or(SLICE, |left| left.min(SLICE)))) {
+                    break;
+                }
+                py.check_signals()?;
+            }
+            begun = py.detach(|| block_on(engine.resume(busy, &self.policy))).or_raise(py)?;
+        }
+    }
+
+    /// What beginning came to, for Python: a Hit or a Ticket, or None where somebody runs.
+    pub(crate) fn given(slf: &Bound<'_, Self>, begun: Begun) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        Ok(match begun {
+            Begun::Hit(hit) => Py::new(py, Hit::new(hit))?.into_any(),
+            Begun::Stale(hit, ticket) => {
+                let ticket = ticket.map(|ticket| Ticket::new(slf.clone().unbind(), ticket));
+                let ticket = ticket.map(|ticket| Py::new(py, ticket)).transpose()?;
+                Py::new(py, Hit { hit: *hit, ticket })?.into_any()
+            }
+            Begun::Run(ticket) => Py::new(py, Self::ticket(slf, ticket)?)?.into_any(),
+            Begun::Busy(_) => py.None(),
+        })
     }
 }
 
@@ -226,6 +278,7 @@ impl Call {
             value: self.value,
             policy: Policy { except: commit.parse().ok(), ..self.policy },
             looked: false,
+            plain: None,
             insides: Mutex::new(insides),
             place: Mutex::default(),
         }
@@ -277,28 +330,9 @@ impl Call {
             return Self::begin_for(slf, later).map(|()| None);
         }
         let call = slf.get();
-        let engine = call.engine.get().get(py)?;
-        let until = wait
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok())
-            .and_then(|span| Instant::now().checked_add(span));
-        let first = first(&engine, &call.value, &call.policy, call.looked);
-        let mut begun = py.detach(|| block_on(first)).or_raise(py)?;
-        loop {
-            let busy = match Self::begun(slf, begun)? {
-                Ok(begun) => return Ok(Some(begun)),
-                Err(busy) => busy,
-            };
-            loop {
-                let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-                if left == Some(Duration::ZERO) {
-                    return Ok(None);
-                }
-                if py.detach(|| busy.wait_timeout(left.map_or(SLICE, |left| left.min(SLICE)))) {
-                    break;
-                }
-                py.check_signals()?;
-            }
-            begun = py.detach(|| block_on(engine.resume(busy, &call.policy))).or_raise(py)?;
+        match call.wait(py, wait)? {
+            Some(begun) => Self::given(slf, begun).map(Some),
+            None => Ok(None),
         }
     }
 

@@ -182,7 +182,7 @@ async def adrive(steps: Steps) -> Any:
                 if effect.near:
                     value = effect.call(*effect.args)
                 else:
-                    value = await _asked(effect)
+                    value = await asyncio.to_thread(effect.call, *effect.args)
             elif effect.__class__ is Spawn:
                 value = None
                 task = asyncio.create_task(adrive(effect.steps))
@@ -196,17 +196,6 @@ async def adrive(steps: Steps) -> Any:
             send = steps.send
         except BaseException as error:  # noqa: BLE001 - the steps decide
             send, value = steps.throw, error
-
-
-async def _asked(ask: Ask) -> Any:
-    """What a store that is not near answers: awaited, where it is one command to a store on a server."""
-    if getattr(getattr(ask.call, "__self__", None), "far", False):
-        from afresh.later import attempted
-
-        return await attempted(ask.call, *ask.args)
-    import asyncio
-
-    return await asyncio.to_thread(ask.call, *ask.args)
 
 
 # Work in the background: tasks that somebody must hold, and the threads for what is not a coroutine.

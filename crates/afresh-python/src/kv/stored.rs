@@ -3,19 +3,16 @@
 //! Invariant: every operation is one call of the store, so what is atomic there is atomic here. What cannot be read (of
 //! another format, damaged, not signed with our secret) is found as such, with a warning, and may be overwritten.
 
-use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use afresh::{
-    Applied, Batch, Bytes, Entry, Key, Kind, NewEntry, Op, Result, Scan, Space, Store, Value,
-    Version, When,
+    Applied, Batch, Bytes, Entry, Fingerprint, Hold, Key, Kind, NewEntry, Op, Result, Scan, Space,
+    Value, Version, When,
 };
 use pollster::block_on;
 use pyo3::prelude::*;
 
-use super::attempt;
-use super::backend::{Area, Backend, Datum, Found, New, Page, Placed};
+use super::backend::{Area, Backend, Change, Datum, Found, New, Page, Placed, Write};
 use super::record::{Record, Seal};
 use crate::engine::Engine;
 use crate::errors::OrRaise;
@@ -25,11 +22,14 @@ use crate::warnings;
 /// its digest in the key.
 const LONGEST: usize = 320;
 
+/// What the locks for computations are made of, beside name and key.
+const HOLD: &str = "afresh 2026-11-21 right to compute a key-value entry v1";
+
 /// See the module.
 pub(crate) struct Stored {
     engine: Py<Engine>,
     near: bool,
-    far: bool,
+    atomic: bool,
     /// The name of the cache.
     name: String,
     seal: Option<Seal>,
@@ -42,24 +42,18 @@ impl Stored {
         name: String,
         seal: Option<Seal>,
     ) -> PyResult<Self> {
-        let near = engine.get().get(py)?.store().info().capabilities.near;
-        let far = engine.get().is_far();
-        Ok(Self { engine, near, far, name, seal })
+        let capabilities = engine.get().get(py)?.store().info().capabilities;
+        let (near, atomic) = (capabilities.near, capabilities.atomic);
+        Ok(Self { engine, near, atomic, name, seal })
     }
 
-    fn run<T: Clone + Send + Sync + 'static, F: Future<Output = Result<T>> + Send + 'static>(
+    fn run<T: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(Arc<dyn Store>) -> F,
+        work: impl AsyncFnOnce(&dyn afresh::Store) -> Result<T> + Send,
     ) -> PyResult<T> {
         let engine = self.engine.get().get(py)?;
-        let work = work(Arc::clone(engine.store()));
-        if self.far
-            && let Some(attempt) = attempt::current(py)
-        {
-            return attempt.get().answer(py, work);
-        }
-        py.detach(|| block_on(work)).or_raise(py)
+        py.detach(|| block_on(work(engine.store().as_ref()))).or_raise(py)
     }
 
     /// What the keys of an area begin with. Names that are too long have a place of their own.
@@ -110,9 +104,51 @@ impl Stored {
         (found(datum, marks, bytes.len() as u64), name)
     }
 
-    fn apply(&self, py: Python<'_>, op: Op) -> PyResult<Applied> {
-        let batch = Batch { objects: Vec::new(), ops: vec![op] };
-        self.run(py, |store| async move { store.apply(batch).await })
+    /// What is put under a key; `None` for what only memory can keep.
+    fn entry(&self, key: &Key, name: &str, new: &New) -> Result<Option<NewEntry>> {
+        let value = match &new.datum {
+            Datum::Count(count) => Value::Count(*count),
+            Datum::Encoded { codec, bytes } => {
+                let record = Record {
+                    codec,
+                    name: is_long(name).then_some(name),
+                    marks: new.marks.as_ref().map_or_else(Vec::new, |marks| marks.to_vec()),
+                    signature: None,
+                    data: bytes,
+                };
+                Value::Record(record.encode(key.bytes(), self.seal.as_ref())?)
+            }
+            Datum::Shared(_) | Datum::Unreadable => return Ok(None),
+        };
+        Ok(Some(NewEntry { value, ttl: new.ttl, ..NewEntry::record(Bytes::new()) }))
+    }
+
+    /// The operations of a batch: where it may stop in the middle, all conditions are looked at first.
+    fn ops(&self, changes: Vec<Change>) -> Result<Vec<Op>> {
+        let (mut checks, mut ops) = (Vec::new(), Vec::new());
+        for Change { area, name, when, write, .. } in changes {
+            let key = self.key(area, &name)?;
+            let carries = matches!(write, Write::Put(_) | Write::Delete);
+            if when != When::Always && !(carries && self.atomic) {
+                checks.push(Op::Check { key: key.clone(), when });
+            }
+            match write {
+                Write::Nothing => {}
+                Write::Put(new) => {
+                    if let Some(entry) = self.entry(&key, &name, &new)? {
+                        ops.push(Op::Put { key, entry, when });
+                    }
+                }
+                Write::Delete => ops.push(Op::Delete { key, when }),
+                Write::Add { by, ttl } => ops.push(Op::Add { key, by, ttl }),
+            }
+        }
+        checks.append(&mut ops);
+        Ok(checks)
+    }
+
+    fn change(&self, py: Python<'_>, op: Op) -> PyResult<Applied> {
+        self.run(py, async |store| store.apply(Batch { objects: Vec::new(), ops: vec![op] }).await)
     }
 }
 
@@ -123,10 +159,6 @@ fn is_long(name: &str) -> bool {
 impl Backend for Stored {
     fn near(&self) -> bool {
         self.near
-    }
-
-    fn far(&self) -> bool {
-        self.far
     }
 
     fn shares(&self) -> bool {
@@ -145,11 +177,16 @@ impl Backend for Stored {
     fn many(&self, py: Python<'_>, area: Area, names: &[&str]) -> PyResult<Vec<Option<Found>>> {
         let keys: Vec<Key> =
             names.iter().map(|name| self.key(area, name)).collect::<Result<_>>().or_raise(py)?;
-        let found = self.run(py, |store| async move {
-            let found = store.get(&keys).await?;
-            Ok(keys.into_iter().zip(found).collect::<Vec<_>>())
-        })?;
-        Ok(found.into_iter().map(|(key, entry)| Some(self.found(&key, entry?).0)).collect())
+        let found = self.run(py, async |store| store.get(&keys).await)?;
+        Ok(keys.iter().zip(found).map(|(key, entry)| Some(self.found(key, entry?).0)).collect())
+    }
+
+    fn hold(&self, py: Python<'_>, name: &str) -> PyResult<Option<Option<Hold>>> {
+        let mut hasher = blake3::Hasher::new_derive_key(HOLD);
+        hasher.update(self.folder(Area::Value, false).as_bytes()).update(name.as_bytes());
+        let fingerprint = Fingerprint::new(*hasher.finalize().as_bytes());
+        let engine = self.engine.get().get(py)?;
+        Ok(engine.hold(&fingerprint).map(Some))
     }
 
     fn put(
@@ -161,22 +198,10 @@ impl Backend for Stored {
         when: When,
     ) -> PyResult<Placed> {
         let key = self.key(area, name).or_raise(py)?;
-        let value = match &new.datum {
-            Datum::Count(count) => Value::Count(*count),
-            Datum::Encoded { codec, bytes } => {
-                let record = Record {
-                    codec,
-                    name: is_long(name).then_some(name),
-                    marks: new.marks.as_ref().map_or_else(Vec::new, |marks| marks.to_vec()),
-                    signature: None,
-                    data: bytes,
-                };
-                Value::Record(record.encode(key.bytes(), self.seal.as_ref()).or_raise(py)?)
-            }
-            Datum::Shared(_) | Datum::Unreadable => return Ok(Placed::Refused),
+        let Some(entry) = self.entry(&key, name, &new).or_raise(py)? else {
+            return Ok(Placed::Refused);
         };
-        let entry = NewEntry { value, ttl: new.ttl, ..NewEntry::record(Bytes::new()) };
-        Ok(match self.apply(py, Op::Put { key, entry, when })? {
+        Ok(match self.change(py, Op::Put { key, entry, when })? {
             Applied::All(_) => Placed::Done,
             Applied::Refused { .. } => Placed::Refused,
         })
@@ -191,21 +216,20 @@ impl Backend for Stored {
         ttl: Option<Duration>,
     ) -> PyResult<Option<i64>> {
         let key = self.key(area, name).or_raise(py)?;
+        let engine = self.engine.get().get(py)?;
         let batch = Batch { objects: Vec::new(), ops: vec![Op::Add { key, by, ttl }] };
-        self.run(py, |store| async move {
-            match store.apply(batch).await {
-                Ok(Applied::All(done)) => Ok(done.first().and_then(|done| done.count)),
-                Ok(Applied::Refused { .. }) => Ok(None),
-                // A record is there.
-                Err(error) if error.kind() == Kind::Config => Ok(None),
-                Err(error) => Err(error),
-            }
-        })
+        match py.detach(|| block_on(engine.store().apply(batch))) {
+            Ok(Applied::All(done)) => Ok(done.first().and_then(|done| done.count)),
+            Ok(Applied::Refused { .. }) => Ok(None),
+            // A record is there.
+            Err(error) if error.kind() == Kind::Config => Ok(None),
+            Err(error) => Err(error).or_raise(py),
+        }
     }
 
     fn delete(&self, py: Python<'_>, area: Area, name: &str, when: When) -> PyResult<bool> {
         let key = self.key(area, name).or_raise(py)?;
-        Ok(matches!(self.apply(py, Op::Delete { key, when })?, Applied::All(_)))
+        Ok(matches!(self.change(py, Op::Delete { key, when })?, Applied::All(_)))
     }
 
     fn page(
@@ -231,7 +255,7 @@ impl Backend for Stored {
         };
         scan.limit = limit;
         scan.cursor = cursor.map(Bytes::copy_from_slice);
-        let page = self.run(py, |store| async move { store.scan(&scan).await })?;
+        let page = self.run(py, async |store| store.scan(&scan).await)?;
         let next = match page.next {
             Some(next) => Some([&[u8::from(long)], next.as_ref()].concat()),
             None => (!long).then(|| vec![1]),
@@ -251,11 +275,24 @@ impl Backend for Stored {
         Ok((found, next))
     }
 
+    fn apply(&self, py: Python<'_>, changes: Vec<Change>) -> PyResult<bool> {
+        let adds = changes.iter().any(|change| matches!(change.write, Write::Add { .. }));
+        let batch = Batch { objects: Vec::new(), ops: self.ops(changes).or_raise(py)? };
+        let engine = self.engine.get().get(py)?;
+        match py.detach(|| block_on(engine.store().apply(batch))) {
+            Ok(Applied::All(_)) => Ok(true),
+            Ok(Applied::Refused { .. }) => Ok(false),
+            // A record has taken the place of a counter.
+            Err(error) if adds && error.kind() == Kind::Config => Ok(false),
+            Err(error) => Err(error).or_raise(py),
+        }
+    }
+
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         for long in [false, true] {
             let mut scan = Scan::new(Space::Named);
             scan.prefix = self.folder(Area::Value, long).into();
-            self.run(py, |store| async move {
+            self.run(py, async |store| {
                 loop {
                     let page = store.scan(&scan).await?;
                     let doomed = page.entries.into_iter().map(|(key, _)| key);
