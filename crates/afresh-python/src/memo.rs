@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use afresh::{
-    Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, Tag, Verdict, fp1,
+    Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, Stamp, Tag, Verdict,
+    fp1,
 };
 use pollster::block_on;
 use pyo3::exceptions::{PyException, PyValueError};
@@ -228,6 +229,12 @@ impl Memo {
         Ok(Prepared::Ready(Ready { definition, fingerprint, arguments, names }))
     }
 
+    /// Whether asking the store would hold up an event loop.
+    #[inline]
+    fn waits(slf: &Bound<'_, Self>, definition: &Definition) -> bool {
+        slf.get().asynchronous && definition.engine.get().is_far()
+    }
+
     /// Looks for the answer, first where it costs least.
     #[inline]
     fn find<'py>(
@@ -250,6 +257,7 @@ impl Memo {
     ) -> PyResult<Found<'py>> {
         if let Ok(definition) = &definition
             && let Ok(Some((value, answer))) = Self::known(definition, args, kwargs)
+            && (answer.verdict == Verdict::Fresh || !Self::waits(slf, definition))
         {
             Self::used(slf, definition, &answer, args, kwargs)?;
             return Ok(Found::Value(value));
@@ -329,6 +337,20 @@ impl Memo {
         Ok(match Self::prepare(py, definition, args, kwargs)? {
             Prepared::Misfit => Found::Misfit,
             Prepared::Nameless(why) => Found::Missed(None, Some(why)),
+            // What has to be waited for is asked for by the coroutine.
+            Prepared::Ready(ready) if Self::waits(slf, &ready.definition) => {
+                match ready.definition.kept(py, &Query::Digest(&ready.fingerprint)) {
+                    Ok(Some((value, answer))) if answer.verdict == Verdict::Fresh => {
+                        Self::used(slf, &ready.definition, &answer, args, kwargs)?;
+                        Found::Value(value)
+                    }
+                    _ => {
+                        let place = ready.place(py, args, kwargs)?;
+                        let call = Call { place: Mutex::new(place), ..ready.call(py, false)? };
+                        Found::Missed(Some(Box::new(call)), None)
+                    }
+                }
+            }
             Prepared::Ready(ready) => match Self::hit(slf, &ready, args, kwargs) {
                 Ok(Some((value, answer))) => {
                     Self::used(slf, &ready.definition, &answer, args, kwargs)?;
@@ -383,7 +405,8 @@ impl Memo {
         let Ok(Some(definition)) = slf.get().standing(slf.py()) else {
             return Self::unless_distant(slf, || Self::find(slf, args, kwargs));
         };
-        if definition.near {
+        // Of one on a server only what is at hand is looked at there; the coroutine awaits the rest.
+        if definition.near || definition.engine.get().is_far() {
             return Self::find_by(slf, Ok(definition), args, kwargs).map(Some);
         }
         match Self::known(&definition, args, kwargs) {
@@ -672,7 +695,31 @@ impl Ready<'_> {
             looked,
             plain: self.definition.plainly.clone().filter(|_| looked && !refers),
             insides: Mutex::new(insides),
+            place: Mutex::default(),
         })
+    }
+
+    /// Where in the tier an answer goes that is still to come, if it may.
+    fn place(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Option<(Key, Stamp)>> {
+        let definition = &self.definition;
+        if !definition.pickle || definition.mapped {
+            return Ok(None);
+        }
+        let Ok(engine) = definition.engine.get().get(py) else { return Ok(None) };
+        let tier = &definition.engine.get().tier;
+        let stamp = tier.with(py, |tier| tier.stamp(&engine, &self.fingerprint)).flatten();
+        let Some(stamp) = stamp else { return Ok(None) };
+        let mut room = [ptr::null_mut(); exact::MOST];
+        let key = match definition.exact(args, kwargs, &mut room) {
+            Some(arguments) => Key::Exact(arguments.keep(py)?),
+            None => Key::Digest(self.fingerprint),
+        };
+        Ok(Some((key, stamp)))
     }
 }
 

@@ -68,8 +68,13 @@ fn a_dropped_ticket_lets_the_next_one_run() {
         let busy = busy(&engine);
         assert!(!busy.wait_timeout(Duration::from_millis(5)));
         drop(ticket);
-        assert!(busy.wait_timeout(Duration::from_secs(5)));
-        assert!(matches!(block_on(engine.resume(busy, &ALWAYS)).unwrap(), Begun::Run(_)));
+        let mut begun = Begun::Busy(busy);
+        // A lease goes back a moment later.
+        while let Begun::Busy(busy) = begun {
+            assert!(busy.wait_timeout(Duration::from_secs(5)));
+            begun = block_on(engine.resume(busy, &ALWAYS)).unwrap();
+        }
+        assert!(matches!(begun, Begun::Run(_)));
     }
 }
 
