@@ -440,7 +440,7 @@ impl Memo {
         let py = slf.py();
         let (call, begun) = match call {
             Some(call) if call.plain.is_some() && problem.is_none() => {
-                match plain::make(slf, args, kwargs, *call)? {
+                match plain::make(slf, args, kwargs, call)? {
                     Made::Value(value) => return Ok(value),
                     Made::Other(call, begun) => (Some(call), begun),
                 }
@@ -629,7 +629,7 @@ unsafe extern "C" {
 
 /// The digest of a reference's value, without loading it.
 fn reference(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<fp1::Digest> {
-    if !is_reference(py, value) {
+    if !is_reference(value) {
         return None;
     }
     if let Ok(digest) =
@@ -650,13 +650,13 @@ fn reference(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<fp1::Digest> {
 }
 
 /// Whether the value is a reference to a result.
-fn is_reference(py: Python<'_>, value: &Bound<'_, PyAny>) -> bool {
-    REFERENCE.get(py).is_some_and(|class| value.get_type().is(class.bind(py)))
+pub(crate) fn is_reference(value: &Bound<'_, PyAny>) -> bool {
+    REFERENCE.get(value.py()).is_some_and(|class| value.get_type().is(class.bind(value.py())))
 }
 
 /// The commit a reference stands for.
 fn source(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<CommitId> {
-    if !is_reference(py, value) {
+    if !is_reference(value) {
         return None;
     }
     let hash: String =
@@ -667,7 +667,6 @@ fn source(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<CommitId> {
 impl Ready<'_> {
     fn call(&self, py: Python<'_>, looked: bool) -> PyResult<Call> {
         let mut insides = Vec::new();
-        let mut refers = false;
         let arguments = self
             .names
             .iter()
@@ -675,7 +674,6 @@ impl Ready<'_> {
             .enumerate()
             .map(|(place, (name, (value, digest)))| {
                 let source = source(py, value);
-                refers |= is_reference(py, value);
                 let preview = match source {
                     Some(commit) => format!("<result {}>", commit.short()),
                     None => preview(name, value),
@@ -693,7 +691,7 @@ impl Ready<'_> {
             value: self.fingerprint,
             policy: self.definition.policy,
             looked,
-            plain: self.definition.plainly.clone().filter(|_| looked && !refers),
+            plain: self.definition.plainly.clone().filter(|_| looked),
             insides: Mutex::new(insides),
             place: Mutex::default(),
         })
