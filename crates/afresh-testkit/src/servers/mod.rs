@@ -7,8 +7,12 @@
 
 mod process;
 pub mod redis;
+mod s3;
+mod sql;
 
 pub use process::{Server, free_port};
+pub use s3::S3;
+pub use sql::Sql;
 
 use std::path::{Path, PathBuf};
 
