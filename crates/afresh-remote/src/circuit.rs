@@ -42,7 +42,8 @@ impl Circuit {
             let left = open.until - now;
             return Err(Error::new(
                 Kind::Unavailable,
-                format!("it is left alone for another {:.1} s: {}", left.as_secs_f64(), open.why),
+                // Always the same words, so that a warning is said once.
+                format!("it is left alone for a while: {}", open.why),
             )
             .with_retry(Retry::After(left)));
         }
