@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use afresh_core::{Bytes, Changing, Error, Generation, Key, Kind, Result, Space, Watcher};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{sleep, timeout};
-use tokio_postgres::AsyncMessage;
+use tokio_postgres::{AsyncMessage, Client, Connection};
 
 use crate::config::Server;
 use crate::database::Database;
@@ -130,8 +131,8 @@ pub(crate) async fn run(
 
 /// Passes on what comes next; whether the connection is known to be alive.
 async fn hears(
-    client: &tokio_postgres::Client,
-    said: &mut tokio::sync::mpsc::UnboundedReceiver<String>,
+    client: &Client,
+    said: &mut UnboundedReceiver<String>,
     generation: &Generation,
     watchers: &Watchers,
 ) -> bool {
@@ -152,30 +153,11 @@ async fn hears(
 }
 
 /// A connection that listens; what it hears comes out of the channel, which ends with it.
-async fn listen(
-    database: &Database,
-    send: UnboundedSender<String>,
-) -> Result<tokio_postgres::Client> {
+async fn listen(database: &Database, send: UnboundedSender<String>) -> Result<Client> {
     let (client, link) = postgres::dial(&database.config).await?;
-    macro_rules! pass_on {
-        ($connection:expr) => {{
-            let mut connection = $connection;
-            tokio::spawn(async move {
-                while let Some(Ok(message)) =
-                    poll_fn(|context| connection.poll_message(context)).await
-                {
-                    if let AsyncMessage::Notification(said) = message
-                        && send.send(said.payload().to_owned()).is_err()
-                    {
-                        break;
-                    }
-                }
-            })
-        }};
-    }
     match link {
-        Link::Plain(connection) => pass_on!(connection),
-        Link::Encrypted(connection) => pass_on!(connection),
+        Link::Plain(connection) => tokio::spawn(pass_on(*connection, send)),
+        Link::Encrypted(connection) => tokio::spawn(pass_on(*connection, send)),
     };
     let listen = client.batch_execute(&database.sql.text("LISTEN {p}changed")).await;
     listen.map_err(|failure| error::postgres(&failure))?;
@@ -183,4 +165,19 @@ async fn listen(
         return Err(Error::new(Kind::Unavailable, "the connection was closed"));
     }
     Ok(client)
+}
+
+/// Drives a connection to its end, and passes on what it hears.
+async fn pass_on<S, T>(mut connection: Connection<S, T>, send: UnboundedSender<String>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        if let AsyncMessage::Notification(said) = message
+            && send.send(said.payload().to_owned()).is_err()
+        {
+            break;
+        }
+    }
 }
