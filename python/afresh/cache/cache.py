@@ -10,6 +10,7 @@ from afresh import _afresh
 from afresh.cache.commands import _BATCH, SyncCache
 from afresh.cache.decorators import Decorators
 from afresh.cache.locks import Lock
+from afresh.cache.state import AwaitedStateCommands
 from afresh.cache.steps import adrive
 
 TYPE_CHECKING = False
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _Ready = _afresh.Ready
 
 
-class Cache(Decorators):
+class Cache(AwaitedStateCommands, Decorators):
     """Values under names, with lifetimes, tags and locks, in memory or in any store of afresh.
 
     Commands are awaited; ``cache.sync`` has the same for threads, over the same entries.
@@ -162,6 +163,11 @@ class Cache(Decorators):
     def delete_tags(self, *tags: str) -> Awaitable[None]:
         """Takes back everything that was stored with one of these tags, and what is being computed with them."""
         return self._do(self.sync.delete_tags, *tags)
+
+    def register_tag(self, tag: str, key_template: str) -> None:
+        """What is stored from now on under a key that matches gets the tag, whose fields are filled in from the key:
+        ``register_tag("user:{id}", "profile:{id}:*")``."""
+        self.sync.register_tag(tag, key_template)
 
     def clear(self) -> Awaitable[None]:
         """Removes all entries of this cache, and nothing else that is in its stores."""

@@ -12,8 +12,10 @@ from afresh.cache.decorators import Decorators
 from afresh.cache.detect import Detect, Detectors
 from afresh.cache.flights import Flight, Flights
 from afresh.cache.locks import Lock, Waiters
+from afresh.cache.state import StateCommands
 from afresh.cache.steps import Ask, Call, Wait, drive
 from afresh.cache.switch import Disabling, Switches
+from afresh.cache.tagging import Registered
 from afresh.errors import AfreshError, CodecError, ConfigError
 
 TYPE_CHECKING = False
@@ -31,7 +33,7 @@ UNLIMITED, NOT_EXIST = -1.0, -2.0
 _BATCH = 100
 
 
-class SyncCache(Decorators):
+class SyncCache(StateCommands, Decorators):
     """Values under names, with lifetimes, tags and locks, in memory or in any store of afresh.
 
     >>> cache = SyncCache()
@@ -51,6 +53,7 @@ class SyncCache(Decorators):
         self._flights = Flights()
         self._waiters = Waiters()
         self._detectors = Detectors()
+        self._registered = Registered()
         # The one store in memory, where nothing can come between a command and it.
         self._kv: Any = None
 
@@ -79,6 +82,7 @@ class SyncCache(Decorators):
     def _wire(self) -> None:
         only = self._routes.all[0] if len(self._routes.all) == 1 else None
         plain = only is not None and only.never_fails and not only.prefix and self._switches.untouched
+        plain = plain and not self._registered
         self._kv = only.kv if plain and only is not None else None
 
     def is_setup(self) -> bool:
@@ -182,8 +186,8 @@ class SyncCache(Decorators):
         """Adds to a number, in one step; the new number. One that begins now lasts for ``expire``."""
         if self._switches.off("incr", key):
             return 0
-        by = value
-        return int(self._routes.of(key).kv.incr(key, by, ttl.seconds(expire), list(tags) or None))
+        tags = self._registered.of(key, tags)
+        return int(self._routes.of(key).kv.incr(key, value, ttl.seconds(expire), list(tags) or None))
 
     def expire(self, key: str, timeout: Span) -> bool:
         """Sets how long an entry lasts from now on; whether there is one."""
@@ -232,6 +236,12 @@ class SyncCache(Decorators):
                 route.kv.clear()
         # A route with a prefix may share its store with others of this cache.
         self.delete_match("*")
+
+    def register_tag(self, tag: str, key_template: str) -> None:
+        """What is stored from now on under a key that matches gets the tag, whose fields are filled in from the key:
+        ``register_tag("user:{id}", "profile:{id}:*")``."""
+        self._registered.add(tag, key_template)
+        self._wire()
 
     # Locks
 
@@ -326,9 +336,10 @@ class SyncCache(Decorators):
             return False
         keep = expire == ttl.KEEP
         span = None if keep else ttl.seconds(expire)
-        kv = self._routes.of(key).kv
+        kv, tags = self._routes.of(key).kv, self._registered.of(key, tags)
+        raw = command == "set_raw"
         try:
-            return bool(kv.set(key, value, span, keep=keep, exist=exist, tags=list(tags) or None))
+            return bool(kv.set(key, value, span, keep=keep, exist=exist, tags=list(tags) or None, raw=raw))
         except (ConfigError, CodecError):
             raise
         except AfreshError as error:
@@ -399,6 +410,7 @@ class SyncCache(Decorators):
         """To be done before a value is computed: its tags with their epochs. Also remembers by what a deletion in
         another process will be known."""
         fences = [] if route.never_fails else _fences(flight.key)
+        tags = self._registered.of(flight.key, tags)
         if not tags and not fences:
             return None
         try:

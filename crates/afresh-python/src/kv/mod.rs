@@ -6,6 +6,7 @@ mod glob;
 mod guards;
 mod ready;
 mod record;
+mod state;
 mod stored;
 mod table;
 mod value;

@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
+use afresh::Bytes;
 use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyTuple};
 
 use super::backend::{Backend, Datum};
+use super::state::Kind;
 use crate::tier::is_immutable;
 use crate::{errors, frame, warnings};
 
@@ -66,6 +68,19 @@ impl Codec {
         }
     }
 
+    /// The bytes of a value, as they are or would be stored; `None` where it cannot be read.
+    pub(crate) fn raw(&self, py: Python<'_>, datum: Datum) -> PyResult<Option<Bytes>> {
+        Ok(match datum {
+            Datum::Encoded { bytes, .. } => Some(bytes),
+            Datum::Count(count) => Some(count.to_string().into()),
+            Datum::Unreadable => None,
+            Datum::Shared(value) => match self.encode(value.bind(py))? {
+                Datum::Encoded { bytes, .. } => Some(bytes),
+                _ => None,
+            },
+        })
+    }
+
     /// The value; `None`, with a warning, where it cannot be read.
     pub(crate) fn value<'py>(
         &self,
@@ -78,6 +93,9 @@ impl Codec {
             Datum::Unreadable => return Ok(None),
             Datum::Encoded { codec, bytes } => (codec, bytes),
         };
+        if let Some(kind) = Kind::named(&codec) {
+            return kind.value(py, &bytes);
+        }
         let decoded = frame::parts(py, &bytes, false).and_then(|(pickle, buffers)| {
             let arguments: Bound<'_, PyTuple> = (&*codec, pickle, buffers).into_pyobject(py)?;
             self.object.bind(py).call_method1(intern!(py, "decode"), arguments)

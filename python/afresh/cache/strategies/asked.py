@@ -95,7 +95,7 @@ class Asked:
 
     def begin(self, keep: Keep, flight: Flight) -> Steps:
         """The tags of the call with their epochs as they are now, before anything is computed."""
-        if not keep.tags and self.route.never_fails:
+        if not keep.tags and self.route.never_fails and not self.cache._registered:
             return None
         return (yield self.ask(self.cache._begin, self.route, flight, [tag(self.arguments) for tag in keep.tags]))
 
