@@ -122,6 +122,11 @@ class Keys:
         self._made = function if "<" in self.name else None
         self._which: str | None = None
 
+    @property
+    def title(self) -> str:
+        """What all keys have in common, as a key of its own."""
+        return self._prefix + (self.name if self._template is None else self._template.template)
+
     def of(self, arguments: Mapping[str, Any]) -> str:
         if self._template is not None:
             return self._prefix + self._template(arguments)
