@@ -46,11 +46,25 @@ class Cache(AwaitedStateCommands, Decorators):
         secret: str | bytes | None = None,
         entries: int | None = None,
         size: int | str | None = None,
+        compress: str | None = None,
+        client_side: bool = False,
         enable: bool = True,
     ) -> None:
-        """Keeps the keys that begin with ``prefix`` in the store at ``url``, an address, a path or a store object."""
+        """Keeps the keys that begin with ``prefix`` in the store at ``url``, an address, a path or a store object.
+
+        ``compress`` is "zstd", "gzip", "zlib", "bz2" or "lzma". With ``client_side`` what is read of a shared store is
+        kept in this process too (up to ``size``), and is still never older than what the store has.
+        """
         self.sync.setup(
-            url, prefix=prefix, codec=codec, secret=secret, entries=entries, size=size, enable=enable
+            url,
+            prefix=prefix,
+            codec=codec,
+            secret=secret,
+            entries=entries,
+            size=size,
+            compress=compress,
+            client_side=client_side,
+            enable=enable,
         )
         self._do = _Ready if self.sync._near() else _apart
 

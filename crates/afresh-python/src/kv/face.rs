@@ -9,12 +9,13 @@
 
 use std::time::Duration;
 
-use afresh::{Bytes, Version, When};
+use afresh::{Bytes, Error, Version, When};
 use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes, PyInt, PyList, PyString, PyTuple};
 
 use super::backend::{Area, Backend, Datum, Found, Marks, New, Placed};
+use super::front::Front;
 use super::glob::Glob;
 use super::record::Seal;
 use super::state::{self, Kind, Next};
@@ -22,6 +23,7 @@ use super::stored::Stored;
 use super::table::Memory;
 use super::value::Codec;
 use crate::engine::Engine;
+use crate::errors::raise;
 
 /// Entries under names.
 #[pyclass(frozen)]
@@ -202,9 +204,10 @@ impl Kv {
 
 #[pymethods]
 impl Kv {
-    /// Entries in an engine's store, or in memory where there is none.
+    /// Entries in an engine's store (with `front` bytes of them kept in the process), or in memory where there is none.
     #[new]
-    #[pyo3(signature = (codec, *, engine=None, name="", secret=None, entries=1_000_000, size=256_000_000))]
+    #[pyo3(signature = (codec, *, engine=None, name="", secret=None, entries=1_000_000, size=256_000_000, front=None))]
+    #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn new(
         py: Python<'_>,
         codec: &Bound<'_, PyAny>,
@@ -213,10 +216,24 @@ impl Kv {
         secret: Option<&[u8]>,
         entries: u64,
         size: u64,
+        front: Option<u64>,
     ) -> PyResult<Self> {
         let backend: Box<dyn Backend> = match engine {
             Some(engine) => {
-                Box::new(Stored::new(py, engine, name.to_owned(), secret.map(Seal::new))?)
+                let stored = Stored::new(py, engine, name.to_owned(), secret.map(Seal::new))?;
+                match (front, stored.generation(py)?) {
+                    (Some(bytes), Some(counters)) => Box::new(Front::new(stored, counters, bytes)),
+                    (Some(_), None) => {
+                        return Err(raise(
+                            py,
+                            &Error::new(
+                                afresh::Kind::Unsupported,
+                                "this store does not count its changes, so nothing of it can be kept in the process",
+                            ),
+                        ));
+                    }
+                    (None, _) => Box::new(stored),
+                }
             }
             None => Box::new(Memory::new(entries, size)),
         };

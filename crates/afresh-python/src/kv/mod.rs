@@ -2,10 +2,12 @@
 
 mod backend;
 mod face;
+mod front;
 mod glob;
 mod guards;
 mod ready;
 mod record;
+mod squeeze;
 mod state;
 mod stored;
 mod table;
@@ -18,5 +20,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<face::Kv>()?;
     module.add_function(wrap_pyfunction!(guards::admit, module)?)?;
     module.add_function(wrap_pyfunction!(guards::count_outcome, module)?)?;
+    module.add_function(wrap_pyfunction!(squeeze::zstd, module)?)?;
+    module.add_function(wrap_pyfunction!(squeeze::unzstd, module)?)?;
     module.add_class::<ready::Ready>()
 }

@@ -1,13 +1,14 @@
 //! Entries in any store of afresh.
 //!
 //! Invariant: every operation is one call of the store, so what is atomic there is atomic here. What cannot be read (of
-//! another format, damaged, not signed with our secret) is found as such, with a warning, and may be overwritten.
+//! another format, damaged, not signed with our secret) is found as such, with a warning, and may be overwritten. Every
+//! change of a value or a tag is announced, for those who keep entries in their processes (see `front`).
 
 use std::time::Duration;
 
 use afresh::{
-    Applied, Batch, Bytes, Entry, Key, Kind, NewEntry, Op, Result, Scan, Space, Value, Version,
-    When,
+    Applied, Batch, Bytes, Entry, Generation, Key, Kind, NewEntry, Op, Result, Scan, Space, Value,
+    Version, When,
 };
 use pollster::block_on;
 use pyo3::prelude::*;
@@ -62,7 +63,7 @@ impl Stored {
         format!("k{letter}{long}/{}/", self.name)
     }
 
-    fn key(&self, area: Area, name: &str) -> Result<Key> {
+    pub(crate) fn key(&self, area: Area, name: &str) -> Result<Key> {
         let space = if area == Area::Tag { Space::Count } else { Space::Named };
         let mut key = self.folder(area, is_long(name)).into_bytes();
         if is_long(name) {
@@ -99,9 +100,37 @@ impl Stored {
         (found(datum, marks, bytes.len() as u64), name)
     }
 
-    fn apply(&self, py: Python<'_>, op: Op) -> PyResult<Applied> {
-        self.run(py, async |store| store.apply(Batch { objects: Vec::new(), ops: vec![op] }).await)
+    fn apply(&self, py: Python<'_>, area: Area, op: Op) -> PyResult<Applied> {
+        self.run(py, async |store| change(store, area, vec![op]).await)
     }
+
+    /// The counters of changes of the store.
+    pub(crate) fn generation(&self, py: Python<'_>) -> PyResult<Option<Generation>> {
+        Ok(self.engine.get().get(py)?.store().generation())
+    }
+}
+
+/// Changes entries, and tells those who keep them.
+async fn change(store: &dyn afresh::Store, area: Area, ops: Vec<Op>) -> Result<Applied> {
+    let keys: Vec<Key> = ops.iter().map(|op| op.key().clone()).collect();
+    let batch = Batch { objects: Vec::new(), ops };
+    let Some(generation) = store.generation().filter(|_| area != Area::Lock) else {
+        return store.apply(batch).await;
+    };
+    if generation.place() == 0
+        && let Some(first) = keys.first()
+    {
+        // A store that was not used yet has not found its counters.
+        store.get(std::slice::from_ref(first)).await?;
+    }
+    let place = generation.place();
+    let announced = generation.announce(&keys);
+    let applied = store.apply(batch).await;
+    drop(announced);
+    if generation.place() != place {
+        drop(generation.announce(&keys));
+    }
+    applied
 }
 
 fn is_long(name: &str) -> bool {
@@ -157,7 +186,7 @@ impl Backend for Stored {
             Datum::Shared(_) | Datum::Unreadable => return Ok(Placed::Refused),
         };
         let entry = NewEntry { value, ttl: new.ttl, ..NewEntry::record(Bytes::new()) };
-        Ok(match self.apply(py, Op::Put { key, entry, when })? {
+        Ok(match self.apply(py, area, Op::Put { key, entry, when })? {
             Applied::All(_) => Placed::Done,
             Applied::Refused { .. } => Placed::Refused,
         })
@@ -173,8 +202,8 @@ impl Backend for Stored {
     ) -> PyResult<Option<i64>> {
         let key = self.key(area, name).or_raise(py)?;
         let engine = self.engine.get().get(py)?;
-        let batch = Batch { objects: Vec::new(), ops: vec![Op::Add { key, by, ttl }] };
-        match py.detach(|| block_on(engine.store().apply(batch))) {
+        let ops = vec![Op::Add { key, by, ttl }];
+        match py.detach(|| block_on(change(engine.store().as_ref(), area, ops))) {
             Ok(Applied::All(done)) => Ok(done.first().and_then(|done| done.count)),
             Ok(Applied::Refused { .. }) => Ok(None),
             // A record is there.
@@ -185,7 +214,7 @@ impl Backend for Stored {
 
     fn delete(&self, py: Python<'_>, area: Area, name: &str, when: When) -> PyResult<bool> {
         let key = self.key(area, name).or_raise(py)?;
-        Ok(matches!(self.apply(py, Op::Delete { key, when })?, Applied::All(_)))
+        Ok(matches!(self.apply(py, area, Op::Delete { key, when })?, Applied::All(_)))
     }
 
     fn page(
@@ -241,7 +270,7 @@ impl Backend for Stored {
                     let doomed = page.entries.into_iter().map(|(key, _)| key);
                     let doomed = doomed.filter(|key| key.bytes().starts_with(&scan.prefix));
                     let ops = doomed.map(|key| Op::Delete { key, when: When::Always }).collect();
-                    store.apply(Batch { objects: Vec::new(), ops }).await?;
+                    change(store, Area::Value, ops).await?;
                     scan.cursor = page.next;
                     if scan.cursor.is_none() {
                         return Ok(());

@@ -16,9 +16,11 @@ use super::state::Kind;
 use crate::tier::is_immutable;
 use crate::{errors, frame, warnings};
 
-/// The codec that was configured; what is stored never chooses another.
+/// The codec that was configured; what is stored never chooses another. It says with each value under which name it is
+/// to be stored.
 pub(crate) struct Codec {
     object: Py<PyAny>,
+    /// The usual one.
     name: Arc<str>,
     /// It gives back what it was given, so that a value that never went through it is no different.
     exact: bool,
@@ -59,10 +61,13 @@ impl Codec {
             .object
             .bind(py)
             .call_method1(intern!(py, "encode"), (value,))
-            .and_then(|pair| pair.extract::<(Bound<'_, PyBytes>, Bound<'_, PyList>)>())
-            .and_then(|(pickle, buffers)| frame::pack(&pickle, &buffers));
+            .and_then(|parts| parts.extract::<(Bound<'_, PyBytes>, Bound<'_, PyList>, String)>())
+            .and_then(|(data, buffers, name)| Ok((frame::pack(&data, &buffers)?, name)));
         match encoded {
-            Ok(parts) => Ok(Datum::Encoded { codec: self.name.clone(), bytes: parts.to_bytes() }),
+            Ok((parts, name)) => {
+                let codec = if *name == *self.name { self.name.clone() } else { name.into() };
+                Ok(Datum::Encoded { codec, bytes: parts.to_bytes() })
+            }
             Err(error) if error.is_instance_of::<PyException>(py) => Err(refused(py, value, error)),
             Err(error) => Err(error),
         }
