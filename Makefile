@@ -11,8 +11,14 @@ BENCH := benches/.venv/bin/python
 export PYO3_PYTHON := $(BIN)/python
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
+CRATE_redis := redis
+CRATE_postgresql := sql
+CRATE_mysql := sql
+CRATE_mongodb := mongodb
+CRATE_s3 := object
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt clippy layers rust extension types python \
+.PHONY: help demo test test-store check fmt clippy layers servers rust extension types python \
   bench bench-identity bench-instructions bench-kv bench-rust clean
 
 help: ## show this
@@ -34,7 +40,13 @@ clippy: $(VENV)/bin/python ## lints
 layers: ## dependencies point down only
 	$(PYTHON) tools/layers.py
 
-rust: $(VENV)/bin/python ## Rust tests and documentation examples
+servers: ## installs the servers that tests of stores need, where they are missing
+	@$(PYTHON) tools/servers.py $(STORE)
+
+test-store: servers ## tests of one store: STORE=redis, postgresql, mysql, mongodb, s3
+	AFRESH_TEST_SERVERS=required cargo test -p afresh-store-$(CRATE_$(STORE))
+
+rust: $(VENV)/bin/python servers ## Rust tests and documentation examples
 	cargo test --workspace --quiet
 
 extension: $(VENV)/tools ## the Python extension, unoptimised, in the virtual environment

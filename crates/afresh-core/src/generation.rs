@@ -147,10 +147,24 @@ impl Generation {
         }
         slots.sort_unstable();
         slots.dedup();
+        Some(self.begin(slots))
+    }
+
+    /// An answer was changed by somebody who does not count here: what a store does that learns of it.
+    pub fn changed(&self, fingerprint: &[u8]) {
+        drop(self.begin(vec![Self::slot(fingerprint)]));
+    }
+
+    /// Until this is dropped no answer is known to be right: what a store holds while it is not told of changes.
+    pub fn blind(&self) -> Changing {
+        self.begin((0..SLOTS as u16).collect())
+    }
+
+    fn begin(&self, slots: Vec<u16>) -> Changing {
         for (begun, _) in slots.iter().filter_map(|slot| self.pair(*slot)) {
             begun.fetch_add(1, Ordering::AcqRel);
         }
-        Some(Changing { generation: self.clone(), slots })
+        Changing { generation: self.clone(), slots }
     }
 }
 

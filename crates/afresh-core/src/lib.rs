@@ -50,5 +50,5 @@ pub use outline::{
     Cells, Inside, Name, OUTLINE_DEPTH, OUTLINE_FORMAT, Outline, Rest, Rows, Short, short,
 };
 pub use scan::{Order, Page, Scan};
-pub use store::{Capabilities, ObjectInfo, Removed, Store, StoreInfo, Usage};
+pub use store::{Capabilities, ObjectInfo, Removed, Store, StoreInfo, Usage, Watcher};
 pub use time::Timestamp;

@@ -3,6 +3,7 @@
 
 use std::fmt::Debug;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -88,6 +89,15 @@ impl Usage {
     }
 }
 
+/// Is told what happens in a store.
+pub trait Watcher: Send + Sync + 'static {
+    /// The entry under this key was put or removed, by anybody.
+    fn changed(&self, key: &Key);
+
+    /// There may have been changes that we were not told of: whoever waits should look for himself.
+    fn missed(&self);
+}
+
 /// Where objects and entries live.
 ///
 /// Absent is not an error; expired is absent, by the store's own clock; durations go in, callers
@@ -136,6 +146,13 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// only has the memory.
     fn generation(&self) -> Option<Generation> {
         None
+    }
+
+    /// Tells `watcher` of every lease ([`Space::Lease`]) that is put or removed from now on, within milliseconds; of
+    /// entries of other spaces it may. Whether the store does: one that cannot is asked again and again instead.
+    fn watch(&self, watcher: Arc<dyn Watcher>) -> bool {
+        drop(watcher);
+        false
     }
 
     /// Closes connections and waits for running operations, so that the process may be forked. Operations

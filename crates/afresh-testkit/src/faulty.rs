@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use afresh_core::{
     Applied, Batch, Blob, Entry, Error, Generation, Key, Kind, ObjectId, ObjectInfo, Page, Removed,
-    Result, Scan, Store, StoreInfo, Usage,
+    Result, Scan, Store, StoreInfo, Usage, Watcher,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,6 +22,8 @@ pub enum Fault {
     FailAfter(Kind),
     /// The operation takes this much longer.
     Delay(Duration),
+    /// The operation is never answered.
+    Hang,
 }
 
 #[derive(Debug, Default)]
@@ -64,7 +66,7 @@ impl<S: Store + ?Sized> FaultyStore<S> {
         self.plans.lock().unwrap().calls.get(op).copied().unwrap_or(0)
     }
 
-    fn begin(&self, op: &'static str) -> Result<Option<Error>> {
+    async fn begin(&self, op: &'static str) -> Result<Option<Error>> {
         let fault = {
             let mut plans = self.plans.lock().unwrap();
             *plans.calls.entry(op).or_default() += 1;
@@ -84,6 +86,7 @@ impl<S: Store + ?Sized> FaultyStore<S> {
                 std::thread::sleep(time);
                 Ok(None)
             }
+            Some(Fault::Hang) => std::future::pending().await,
         }
     }
 }
@@ -102,52 +105,56 @@ impl<S: Store + ?Sized> Store for FaultyStore<S> {
     }
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
-        let after = self.begin("get")?;
+        let after = self.begin("get").await?;
         end(after, self.inner.get(keys).await)
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied> {
-        let after = self.begin("apply")?;
+        let after = self.begin("apply").await?;
         end(after, self.inner.apply(batch).await)
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Page> {
-        let after = self.begin("scan")?;
+        let after = self.begin("scan").await?;
         end(after, self.inner.scan(scan).await)
     }
 
     async fn read(&self, id: &ObjectId) -> Result<Option<Bytes>> {
-        let after = self.begin("read")?;
+        let after = self.begin("read").await?;
         end(after, self.inner.read(id).await)
     }
 
     async fn write(&self, id: &ObjectId, blob: Blob) -> Result<()> {
-        let after = self.begin("write")?;
+        let after = self.begin("write").await?;
         end(after, self.inner.write(id, blob).await)
     }
 
     async fn remove(&self, ids: &[ObjectId], idle: Duration) -> Result<Removed> {
-        let after = self.begin("remove")?;
+        let after = self.begin("remove").await?;
         end(after, self.inner.remove(ids, idle).await)
     }
 
     async fn quarantine(&self, id: &ObjectId) -> Result<()> {
-        let after = self.begin("quarantine")?;
+        let after = self.begin("quarantine").await?;
         end(after, self.inner.quarantine(id).await)
     }
 
     async fn list(&self, after: Option<&ObjectId>, limit: usize) -> Result<Vec<ObjectInfo>> {
-        let failing = self.begin("list")?;
+        let failing = self.begin("list").await?;
         end(failing, self.inner.list(after, limit).await)
     }
 
     async fn usage(&self) -> Result<Usage> {
-        let after = self.begin("usage")?;
+        let after = self.begin("usage").await?;
         end(after, self.inner.usage().await)
     }
 
     fn generation(&self) -> Option<Generation> {
         self.inner.generation()
+    }
+
+    fn watch(&self, watcher: Arc<dyn Watcher>) -> bool {
+        self.inner.watch(watcher)
     }
 
     fn suspend(&self) {

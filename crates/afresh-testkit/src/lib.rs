@@ -18,6 +18,7 @@ pub mod conformance;
 pub mod crash;
 mod faulty;
 pub mod model;
+pub mod servers;
 
 pub use clock::ManualClock;
 pub use faulty::{Fault, FaultyStore};

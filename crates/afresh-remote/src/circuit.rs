@@ -1,0 +1,84 @@
+//! When a server that fails is asked again: at once after the first failure it is left alone for a while, then one
+//! caller tries, and each failure of that doubles the while.
+//!
+//! Invariant: while it is open at most one operation is on its way, so that an outage costs its callers one wait and
+//! not one each.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use afresh_core::{Error, Kind, Result, Retry};
+
+/// How long a server is left alone after its first failure.
+const FIRST: Duration = Duration::from_millis(500);
+
+/// The longest it is left alone.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// A circuit breaker.
+#[derive(Debug, Default)]
+pub struct Circuit {
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    until: Instant,
+    pause: Duration,
+    why: String,
+}
+
+impl Circuit {
+    /// Whether to ask the server now.
+    ///
+    /// # Errors
+    /// [`Kind::Unavailable`], with what went wrong and when it is asked again, while it is left alone.
+    pub fn admit(&self) -> Result<()> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(open) = open.as_mut() else { return Ok(()) };
+        let now = Instant::now();
+        if now < open.until {
+            let left = open.until - now;
+            return Err(Error::new(
+                Kind::Unavailable,
+                format!("it is left alone for another {:.1} s: {}", left.as_secs_f64(), open.why),
+            )
+            .with_retry(Retry::After(left)));
+        }
+        // This caller tries; the others wait for what becomes of it.
+        open.until = now + open.pause;
+        Ok(())
+    }
+
+    /// The server did what it was asked, or refused it for a reason.
+    pub fn well(&self) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The server could not be reached or did not answer.
+    pub fn failed(&self, why: &str) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = open.as_ref().map_or(FIRST, |open| (open.pause * 2).min(LONGEST));
+        *open = Some(Open { until: Instant::now() + pause, pause, why: why.to_owned() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_caller_tries() {
+        let circuit = Circuit::default();
+        assert!(circuit.admit().is_ok());
+        circuit.failed("no route to it");
+        let error = circuit.admit().unwrap_err();
+        assert!(error.message().contains("no route to it"));
+        std::thread::sleep(FIRST);
+        assert!(circuit.admit().is_ok());
+        assert!(circuit.admit().is_err());
+        circuit.well();
+        assert!(circuit.admit().is_ok());
+        assert!(circuit.admit().is_ok());
+    }
+}

@@ -1,0 +1,19 @@
+//! What stores on other machines have in common, so that each of them is only its commands.
+//!
+//! | to … | see |
+//! |---|---|
+//! | make a driver's futures awaitable anywhere, in bounded time | [`Remote`] |
+//! | know when a server that fails is asked again | [`Circuit`] |
+//! | keep an entry as bytes, where a server has no columns | [`Stored`] |
+//! | take an address apart without showing its password | [`Address`] |
+#![forbid(unsafe_code)]
+
+mod address;
+mod circuit;
+mod remote;
+mod stored;
+
+pub use address::Address;
+pub use circuit::Circuit;
+pub use remote::{Remote, RemoteOptions};
+pub use stored::Stored;

@@ -1,0 +1,68 @@
+"""Installs the servers that tests of stores need, from Debian's packages, where they are missing.
+
+None of them is started here: tests start private ones, on free ports of the loopback, in temporary folders. What
+cannot be installed (another system, no rights) is said once; its tests then say that they were skipped.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+# What to look for, and the package that brings it.
+SERVERS = {
+    "redis": (["redis-server"], "redis-server"),
+    "postgresql": (["/usr/lib/postgresql/*/bin/postgres"], "postgresql"),
+    "mariadb": (["mariadbd", "/usr/sbin/mariadbd"], "mariadb-server"),
+}
+
+
+def found(names: list[str]) -> bool:
+    """Whether one of these programs is there."""
+    return any(list(Path("/").glob(name[1:])) if name[0] == "/" else shutil.which(name) for name in names)
+
+
+def install(packages: list[str]) -> None:
+    """Installs packages without letting any of them start a server or make a database."""
+    with tempfile.TemporaryDirectory() as folder:
+        # Debian's packages ask this program whether they may start what they bring.
+        policy = Path("/usr/sbin/policy-rc.d")
+        created = not policy.exists()
+        clusters = Path("/etc/postgresql-common/createcluster.conf")
+        if created:
+            policy.write_text("#!/bin/sh\nexit 101\n")
+            policy.chmod(0o755)
+        if not clusters.exists():
+            clusters.parent.mkdir(parents=True, exist_ok=True)
+            clusters.write_text("create_main_cluster = false\n")
+        try:
+            environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            log = Path(folder) / "log"
+            with log.open("wb") as out:
+                for command in (["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", *packages]):
+                    if subprocess.run(command, stdout=out, stderr=out, env=environment).returncode:
+                        print(log.read_text(errors="replace")[-2000:], file=sys.stderr)
+                        print(f"could not install {' '.join(packages)}", file=sys.stderr)
+                        return
+        finally:
+            if created:
+                policy.unlink()
+
+
+def main() -> int:
+    """Installs what is missing of the named servers, or of all."""
+    wanted = sys.argv[1:] or list(SERVERS)
+    missing = [SERVERS[name][1] for name in wanted if name in SERVERS and not found(SERVERS[name][0])]
+    if missing:
+        if shutil.which("apt-get") and os.geteuid() == 0:
+            print(f"Installing {', '.join(missing)} for the tests of stores ...")
+            install(missing)
+        else:
+            print(f"not here, and not to be installed: {', '.join(missing)}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
