@@ -110,7 +110,8 @@ impl Generation {
             .is_some_and(|(begun, _)| begun.load(Ordering::Acquire) == stamp.changes)
     }
 
-    /// Announces what a batch will do to answers and named entries. `None` where it changes none that anybody could have read.
+    /// Announces what a batch will do to answers and named entries. `None` where it changes none that anybody could have
+    /// read.
     pub fn change(&self, batch: &Batch) -> Option<Changing> {
         let slots: Vec<u16> = batch
             .ops
@@ -124,12 +125,13 @@ impl Generation {
                 _ => None,
             })
             .collect();
-        self.begin(slots)
+        (!slots.is_empty()).then(|| self.begin(slots))
     }
 
     /// Announces that entries under these names are going to change, whatever the change is.
     pub fn announce<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> Option<Changing> {
-        self.begin(keys.into_iter().map(Self::slot_of).collect())
+        let slots: Vec<u16> = keys.into_iter().map(Self::slot_of).collect();
+        (!slots.is_empty()).then(|| self.begin(slots))
     }
 
     /// Where the counters are now; 0 where there are none yet. They are elsewhere once the store was removed and made
@@ -141,26 +143,19 @@ impl Generation {
         }
     }
 
-    fn begin(&self, mut slots: Vec<u16>) -> Option<Changing> {
-        if slots.is_empty() {
-            return None;
-        }
-        slots.sort_unstable();
-        slots.dedup();
-        Some(self.begin(slots))
-    }
-
     /// An answer was changed by somebody who does not count here: what a store does that learns of it.
     pub fn changed(&self, fingerprint: &[u8]) {
         drop(self.begin(vec![Self::slot(fingerprint)]));
     }
 
-    /// Until this is dropped no answer is known to be right: what a store holds while it is not told of changes.
+    /// Until this is dropped nothing is known to be right: what a store holds while it is not told of changes.
     pub fn blind(&self) -> Changing {
-        self.begin((0..SLOTS as u16).collect())
+        self.begin((0..2 * SLOTS as u16).collect())
     }
 
-    fn begin(&self, slots: Vec<u16>) -> Changing {
+    fn begin(&self, mut slots: Vec<u16>) -> Changing {
+        slots.sort_unstable();
+        slots.dedup();
         for (begun, _) in slots.iter().filter_map(|slot| self.pair(*slot)) {
             begun.fetch_add(1, Ordering::AcqRel);
         }

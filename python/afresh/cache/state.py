@@ -1,8 +1,8 @@
 """Commands on what a name can stand for beside a value: fields of bits, slices of moments, sets of texts, raw bytes.
 
 Each is one entry, changed in one step on every store, of a megabyte at most, and never driven out of memory: forgetting
-a bit or a member would be a wrong answer later. They live and end, are deleted and tagged, as values do. As what they
-hold is what decisions rest on, a store that cannot be reached is an error here, also when reading.
+a bit or a member would be a wrong answer later. They end, are deleted and are found as values are. As decisions rest on
+what they hold, a store that cannot be reached is an error here, also when reading.
 """
 
 from __future__ import annotations

@@ -568,3 +568,40 @@ def test_a_soft_ttl_may_be_computed(cache):
         return [1]
 
     assert f() == f() == [1]
+
+
+def test_a_lock_that_cannot_be_taken_is_not_taken_for_granted():
+    """Where the backend cannot be reached, ``lock`` enters without a lock."""
+
+    class Down:
+        def get(self, *given):
+            raise ConnectionError("down")
+
+        put = delete = keys = get
+
+    cache = afresh.SyncCache()
+    cache.setup(Down())
+    with pytest.raises(afresh.AfreshError), cache.lock("l", 60):
+        pytest.fail("nobody may believe to be alone")
+
+
+def test_early_in_front_gives_the_new_answer(cache):
+    """With ``background=False`` the caller waits for the refresh, and gets the old value."""
+    runs = []
+
+    @cache.sync.early(ttl=60, early_ttl=0.05, key="k", background=False)
+    def f():
+        runs.append(1)
+        return [len(runs)]
+
+    assert f() == f() == [1]
+    time.sleep(0.08)
+    assert f() == [2]
+
+
+def test_t06_whatever_stores_takes_tags(cache):
+    """Tags of ``set_many`` and ``get_or_set`` are not supported."""
+    cache.sync.set_many({"a": 1, "b": [2]}, tags=["t"])
+    cache.sync.get_or_set("c", lambda: [3], tags=["t"])
+    cache.sync.delete_tags("t")
+    assert cache.sync.get_many("a", "b", "c") == (None, None, None)

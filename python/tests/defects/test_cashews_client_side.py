@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -240,6 +241,24 @@ def test_a_store_that_does_not_count_is_refused():
 
     with pytest.raises(afresh.UnsupportedError, match="does not count its changes"):
         afresh.SyncCache().setup(Plain(), client_side=True)
+
+
+@pytest.mark.parametrize("near", [True, False])
+def test_a_folder_that_was_removed_and_made_again_is_noticed(store, apart, near):
+    """Lost connection: whether the copy is still right is decided by a listener that may be dead."""
+    cache = afresh.SyncCache()
+    cache.setup(store, client_side=near)
+    cache.set("k", ["old"])
+    assert cache.get("k") == ["old"]
+    shutil.rmtree(store)
+    later = Other(apart, True)
+    later("cache.set('k', ['new'])")
+    end = time.monotonic() + 10
+    while cache.get("k") != ["new"]:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    later("cache.set('k', ['newer'])")
+    assert cache.get("k") == ["newer"] == cache.get("k")
 
 
 def test_everybody_has_a_value_of_their_own(cache):

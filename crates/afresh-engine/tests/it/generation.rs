@@ -74,3 +74,56 @@ fn while_an_answer_is_being_changed_there_is_no_stamp() {
     assert!(counters.stamp(&key).is_some() && !counters.holds(before));
     assert!(counters.change(&Batch::default()).is_none());
 }
+
+#[test]
+fn names_have_slots_of_their_own_that_any_change_ends() {
+    use afresh_core::{Batch, Key, Op, Space, When};
+
+    let counters = Generation::local();
+    let key = |space, name: &str| Key::new(space, name.as_bytes().to_vec()).unwrap();
+    let (named, count) = (key(Space::Named, "kv//k"), key(Space::Count, "kt//t"));
+    let answers: Vec<_> = (0..200).map(|n| counters.stamp(&fingerprint("f", n)).unwrap()).collect();
+    let stamps = || (counters.stamp_of(&named).unwrap(), counters.stamp_of(&count).unwrap());
+
+    let (one, other) = stamps();
+    let changing = counters.announce([&named]).unwrap();
+    assert!(counters.stamp_of(&named).is_none() && !counters.holds(one));
+    assert!(counters.holds(other));
+    drop(changing);
+    assert!(counters.stamp_of(&named).is_some() && !counters.holds(one));
+
+    let (one, other) = stamps();
+    let delete = |key: &Key| Op::Delete { key: key.clone(), when: When::Always };
+    let batch = Batch { objects: Vec::new(), ops: vec![delete(&named)] };
+    drop(counters.change(&batch).unwrap());
+    assert!(!counters.holds(one), "what an engine does to entries counts too");
+    assert!(counters.holds(other));
+
+    let (one, other) = stamps();
+    drop(counters.announce([&named, &count, &named]).unwrap());
+    assert!(!counters.holds(one) && !counters.holds(other));
+    assert!(answers.iter().all(|stamp| counters.holds(*stamp)), "answers have others");
+
+    let (one, other) = stamps();
+    let blind = counters.blind();
+    assert!(!counters.holds(one) && !counters.holds(other));
+    assert!(counters.stamp_of(&named).is_none());
+    drop(blind);
+    assert!(counters.stamp_of(&named).is_some());
+    assert!(counters.announce([]).is_none());
+}
+
+#[test]
+fn counters_are_somewhere_once_the_store_is_in_use() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let engine = sqlite(&dir);
+    let counters = engine.generation().unwrap().clone();
+    compute(&engine, "f", 1, "x");
+    let first = counters.place();
+    assert_ne!(first, 0);
+    compute(&engine, "f", 2, "x");
+    assert_eq!(counters.place(), first);
+    std::fs::remove_dir_all(dir.path().join("store")).unwrap();
+    compute(&engine, "f", 3, "x");
+    assert_ne!(counters.place(), first, "a folder that was made again has its own");
+}

@@ -5,6 +5,9 @@
 //! slot is what it was before the entry was read. So nobody is told anything, and there is nothing that could be lost,
 //! come late, or be taken for one's own. Locks are never kept. What is not there is kept for tags only, most of which
 //! were never taken back.
+//!
+//! A store whose folder is removed under running programs is the exception: its counters go with it. So one look in a
+//! while goes to the store itself, which notices, and what was kept by other counters is dropped.
 
 use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant};
@@ -22,11 +25,37 @@ use crate::errors::OrRaise;
 /// What an entry costs beside its bytes.
 const OVERHEAD: u64 = 200;
 
+/// How long nothing but memory is looked at.
+const TRUST: Duration = Duration::from_millis(500);
+
 /// See the module.
 pub(crate) struct Front {
     store: Stored,
     generation: Generation,
-    kept: Attached<Cache<Key, Kept, Weigh>>,
+    kept: Attached<Table>,
+    bytes: u64,
+}
+
+struct Table {
+    cache: Cache<Key, Kept, Weigh>,
+    /// Where the counters were by which everything in here was read.
+    place: usize,
+    /// When the store itself was looked at last.
+    looked: Instant,
+}
+
+impl Table {
+    fn new(bytes: u64, place: usize) -> Self {
+        let entries = usize::try_from(bytes / (4 * OVERHEAD)).unwrap_or(usize::MAX).min(1 << 20);
+        Self { cache: Cache::with_weighter(entries, bytes, Weigh), place, looked: Instant::now() }
+    }
+}
+
+/// By which counters an entry is going to be read.
+#[derive(Clone, Copy)]
+struct Reading {
+    stamp: Stamp,
+    place: usize,
 }
 
 /// An entry, or that there is none, as long as its stamp holds.
@@ -40,22 +69,29 @@ struct Kept {
 impl Front {
     /// In front of a store whose changes are counted, with room for so many bytes.
     pub(crate) fn new(store: Stored, generation: Generation, bytes: u64) -> Self {
-        let entries = usize::try_from(bytes / (4 * OVERHEAD)).unwrap_or(usize::MAX).min(1 << 20);
-        Self { store, generation, kept: Attached::new(Cache::with_weighter(entries, bytes, Weigh)) }
+        let kept = Attached::new(Table::new(bytes, generation.place()));
+        Self { store, generation, kept, bytes }
     }
 
     /// What is kept and still so: an entry, or that there is none.
     fn here(&self, py: Python<'_>, area: Area, name: &str) -> Option<Option<Found>> {
-        self.kept.with(py, |kept| {
-            let kept = kept.get(&Query { area, name })?;
+        self.kept.with(py, |table| {
+            let place = self.generation.place();
+            if table.place != place {
+                *table = Table::new(self.bytes, place);
+            }
+            let kept = table.cache.get(&Query { area, name })?;
             if !self.generation.holds(kept.stamp) {
+                return None;
+            }
+            let now = Instant::now();
+            if now.duration_since(table.looked) > TRUST {
+                table.looked = now;
                 return None;
             }
             let Some((datum, marks, version)) = &kept.entry else { return Some(None) };
             let left = match kept.end {
-                Some(end) => {
-                    Some(end.checked_duration_since(Instant::now()).filter(|d| !d.is_zero())?)
-                }
+                Some(end) => Some(end.checked_duration_since(now).filter(|left| !left.is_zero())?),
                 None => None,
             };
             Some(Some(Found {
@@ -69,7 +105,25 @@ impl Front {
         })?
     }
 
-    fn keep(&self, py: Python<'_>, area: Area, name: &str, stamp: Stamp, found: Option<&Found>) {
+    /// To be asked before the store is.
+    fn reading(&self, py: Python<'_>, area: Area, name: &str) -> PyResult<Option<Reading>> {
+        if area == Area::Lock {
+            return Ok(None);
+        }
+        let place = self.generation.place();
+        let stamp = self.generation.stamp_of(&self.store.key(area, name).or_raise(py)?);
+        Ok(stamp.map(|stamp| Reading { stamp, place }))
+    }
+
+    fn keep(
+        &self,
+        py: Python<'_>,
+        area: Area,
+        name: &str,
+        reading: Option<Reading>,
+        found: Option<&Found>,
+    ) {
+        let Some(Reading { stamp, place }) = reading else { return };
         if found.is_none() && area != Area::Tag {
             return;
         }
@@ -82,11 +136,11 @@ impl Front {
                 .and_then(|left| Instant::now().checked_add(left)),
             stamp,
         };
-        self.kept.with(py, |table| table.insert(Key { area, name: name.into() }, kept));
-    }
-
-    fn stamp(&self, py: Python<'_>, area: Area, name: &str) -> PyResult<Option<Stamp>> {
-        Ok(self.generation.stamp_of(&self.store.key(area, name).or_raise(py)?))
+        self.kept.with(py, |table| {
+            if table.place == place && self.generation.place() == place {
+                table.cache.insert(Key { area, name: name.into() }, kept);
+            }
+        });
     }
 }
 
@@ -104,17 +158,12 @@ impl Backend for Front {
     }
 
     fn one(&self, py: Python<'_>, area: Area, name: &str) -> PyResult<Option<Found>> {
-        if area == Area::Lock {
-            return self.store.one(py, area, name);
-        }
         if let Some(found) = self.here(py, area, name) {
             return Ok(found);
         }
-        let stamp = self.stamp(py, area, name)?;
+        let reading = self.reading(py, area, name)?;
         let found = self.store.one(py, area, name)?;
-        if let Some(stamp) = stamp {
-            self.keep(py, area, name, stamp, found.as_ref());
-        }
+        self.keep(py, area, name, reading, found.as_ref());
         Ok(found)
     }
 
@@ -122,19 +171,17 @@ impl Backend for Front {
         let mut found = Vec::with_capacity(names.len());
         let mut missing = Vec::new();
         for (at, name) in names.iter().enumerate() {
-            let here = self.here(py, area, name).filter(|_| area != Area::Lock);
+            let here = self.here(py, area, name);
             if here.is_none() {
-                missing.push((at, *name, self.stamp(py, area, name)?));
+                missing.push((at, *name, self.reading(py, area, name)?));
             }
             found.push(here.flatten());
         }
         if !missing.is_empty() {
             let asked: Vec<&str> = missing.iter().map(|(_, name, _)| *name).collect();
             let given = self.store.many(py, area, &asked)?;
-            for ((at, name, stamp), entry) in missing.into_iter().zip(given) {
-                if let Some(stamp) = stamp.filter(|_| area != Area::Lock) {
-                    self.keep(py, area, name, stamp, entry.as_ref());
-                }
+            for ((at, name, reading), entry) in missing.into_iter().zip(given) {
+                self.keep(py, area, name, reading, entry.as_ref());
                 if let Some(place) = found.get_mut(at) {
                     *place = entry;
                 }

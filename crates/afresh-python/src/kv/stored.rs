@@ -104,9 +104,10 @@ impl Stored {
         self.run(py, async |store| change(store, area, vec![op]).await)
     }
 
-    /// The counters of changes of the store.
+    /// The counters of changes of the store, if they tell of all changes of entries: in a store that is near, whoever
+    /// makes one counts it.
     pub(crate) fn generation(&self, py: Python<'_>) -> PyResult<Option<Generation>> {
-        Ok(self.engine.get().get(py)?.store().generation())
+        Ok(self.engine.get().get(py)?.store().generation().filter(|_| self.near))
     }
 }
 
