@@ -100,8 +100,8 @@ impl Stored {
         (found(datum, marks, bytes.len() as u64), name)
     }
 
-    fn apply(&self, py: Python<'_>, area: Area, op: Op) -> PyResult<Applied> {
-        self.run(py, async |store| change(store, area, vec![op]).await)
+    fn apply(&self, py: Python<'_>, op: Op) -> PyResult<Applied> {
+        self.run(py, async |store| announced(store, vec![op]).await)
     }
 
     /// The counters of changes of the store, if they tell of all changes of entries: in a store that is near, whoever
@@ -112,12 +112,11 @@ impl Stored {
 }
 
 /// Changes entries, and tells those who keep them.
-async fn change(store: &dyn afresh::Store, area: Area, ops: Vec<Op>) -> Result<Applied> {
-    let keys: Vec<Key> = ops.iter().map(|op| op.key().clone()).collect();
+async fn announced(store: &dyn afresh::Store, ops: Vec<Op>) -> Result<Applied> {
+    let changed = ops.iter().filter(|op| !matches!(op, Op::Check { .. }));
+    let keys: Vec<Key> = changed.map(|op| op.key().clone()).collect();
     let batch = Batch { objects: Vec::new(), ops };
-    let Some(generation) = store.generation().filter(|_| area != Area::Lock) else {
-        return store.apply(batch).await;
-    };
+    let Some(generation) = store.generation() else { return store.apply(batch).await };
     if generation.place() == 0
         && let Some(first) = keys.first()
     {
@@ -187,7 +186,7 @@ impl Backend for Stored {
             Datum::Shared(_) | Datum::Unreadable => return Ok(Placed::Refused),
         };
         let entry = NewEntry { value, ttl: new.ttl, ..NewEntry::record(Bytes::new()) };
-        Ok(match self.apply(py, area, Op::Put { key, entry, when })? {
+        Ok(match self.apply(py, Op::Put { key, entry, when })? {
             Applied::All(_) => Placed::Done,
             Applied::Refused { .. } => Placed::Refused,
         })
@@ -204,7 +203,7 @@ impl Backend for Stored {
         let key = self.key(area, name).or_raise(py)?;
         let engine = self.engine.get().get(py)?;
         let ops = vec![Op::Add { key, by, ttl }];
-        match py.detach(|| block_on(change(engine.store().as_ref(), area, ops))) {
+        match py.detach(|| block_on(announced(engine.store().as_ref(), ops))) {
             Ok(Applied::All(done)) => Ok(done.first().and_then(|done| done.count)),
             Ok(Applied::Refused { .. }) => Ok(None),
             // A record is there.
@@ -215,7 +214,7 @@ impl Backend for Stored {
 
     fn delete(&self, py: Python<'_>, area: Area, name: &str, when: When) -> PyResult<bool> {
         let key = self.key(area, name).or_raise(py)?;
-        Ok(matches!(self.apply(py, area, Op::Delete { key, when })?, Applied::All(_)))
+        Ok(matches!(self.apply(py, Op::Delete { key, when })?, Applied::All(_)))
     }
 
     fn page(
@@ -271,7 +270,7 @@ impl Backend for Stored {
                     let doomed = page.entries.into_iter().map(|(key, _)| key);
                     let doomed = doomed.filter(|key| key.bytes().starts_with(&scan.prefix));
                     let ops = doomed.map(|key| Op::Delete { key, when: When::Always }).collect();
-                    change(store, Area::Value, ops).await?;
+                    announced(store, ops).await?;
                     scan.cursor = page.next;
                     if scan.cursor.is_none() {
                         return Ok(());
