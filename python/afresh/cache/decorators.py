@@ -6,7 +6,7 @@ made of a call (a value without a canonical form), the function runs without the
 
 from __future__ import annotations
 
-from afresh import warn
+from afresh import _afresh, warn
 from afresh.cache import ttl
 from afresh.cache.conditions import Raised
 from afresh.cache.keys import Keys, Template
@@ -52,14 +52,19 @@ class Decorators:
         tags: Sequence[str] = (),
         lock: bool = False,
         protected: bool = True,
+        upper: bool = False,
     ) -> Callable[[F], F]:
-        """Answers from the cache for ``ttl``. Of those who ask at the same time one computes; with ``lock=True`` also
-        between processes."""
+        """Answers from the cache for ``ttl``. Of those who ask at the same time one computes, in all processes of a host
+        that share a store; with ``lock=True`` also on several hosts.
+
+        ``upper=True`` does not keep what was computed with the help of another answer of a cache, for functions that are
+        stacked."""
         from afresh.cache.strategies.remember import Simple
 
         return self._remember(
-            lambda keep: Simple(keep, protected, lock), ttl, key, condition, time_condition, prefix, tags
-        )
+            lambda keep: Simple(keep, protected, lock),
+            ttl, key, condition, time_condition, prefix, tags, upper,
+        )  # fmt: skip
 
     def early(
         self,
@@ -73,14 +78,16 @@ class Decorators:
         tags: Sequence[str] = (),
         background: bool = True,
         protected: bool = True,
+        upper: bool = False,
     ) -> Callable[[F], F]:
         """As ``cache``; from ``early_ttl`` (a third of ``ttl``) on, one call in all processes has the answer computed
         anew in the background, and everyone is still answered at once."""
         from afresh.cache.strategies.remember import Early
 
         return self._remember(
-            lambda keep: Early(keep, early_ttl, protected, background), ttl, key, condition, time_condition, prefix, tags
-        )
+            lambda keep: Early(keep, early_ttl, protected, background),
+            ttl, key, condition, time_condition, prefix, tags, upper,
+        )  # fmt: skip
 
     def soft(
         self,
@@ -94,14 +101,16 @@ class Decorators:
         prefix: str = "soft",
         tags: Sequence[str] = (),
         protected: bool = True,
+        upper: bool = False,
     ) -> Callable[[F], F]:
         """As ``cache`` for ``soft_ttl`` (a third of ``ttl``); then computed anew, and answered from the cache until
         ``ttl`` where that raises one of the exceptions."""
         from afresh.cache.strategies.remember import Soft
 
         return self._remember(
-            lambda keep: Soft(keep, soft_ttl, protected, exceptions), ttl, key, condition, time_condition, prefix, tags
-        )
+            lambda keep: Soft(keep, soft_ttl, protected, exceptions),
+            ttl, key, condition, time_condition, prefix, tags, upper,
+        )  # fmt: skip
 
     def hit(
         self,
@@ -115,6 +124,7 @@ class Decorators:
         prefix: str = "hit",
         tags: Sequence[str] = (),
         background: bool = True,
+        upper: bool = False,
     ) -> Callable[[F], F]:
         """As ``cache`` for ``cache_hits`` answers; at the one numbered ``update_after`` it is computed anew in the
         background."""
@@ -124,7 +134,7 @@ class Decorators:
             raise ConfigError("`cache_hits` is at least 1, and `update_after` not above it")
         return self._remember(
             lambda keep: Hits(keep, cache_hits, update_after, background),
-            ttl, key, condition, time_condition, prefix, tags,
+            ttl, key, condition, time_condition, prefix, tags, upper,
         )  # fmt: skip
 
     def dynamic(
@@ -136,6 +146,7 @@ class Decorators:
         time_condition: Span = None,
         prefix: str = "dynamic",
         tags: Sequence[str] = (),
+        upper: bool = False,
     ) -> Callable[[F], F]:
         """Three answers from the cache, the first of which has it computed anew in the background."""
         return self.hit(
@@ -147,20 +158,22 @@ class Decorators:
             time_condition=time_condition,
             prefix=prefix,
             tags=tags,
+            upper=upper,
         )
 
     def failover(
         self,
         ttl: Ttl,
         *,
-        exceptions: type[Exception] | tuple[type[Exception], ...] = Exception,
+        exceptions: type[Exception] | tuple[type[Exception], ...] | None = None,
         key: str | None = None,
         condition: Condition = None,
         time_condition: Span = None,
         prefix: str = "fail",
         tags: Sequence[str] = (),
     ) -> Callable[[F], F]:
-        """Calls each time; where that raises one of the exceptions, the last answer of the last ``ttl``."""
+        """Calls each time; where that raises one of the exceptions (those of ``set_default_fail_exceptions``, if none are
+        named), the last answer of the last ``ttl``."""
         from afresh.cache.strategies.remember import Failover
 
         return self._remember(
@@ -316,17 +329,21 @@ class Decorators:
         time_condition: Span,
         prefix: str,
         tags: Sequence[str],
+        upper: bool = False,
     ) -> Callable[[F], F]:
         ttl.check(lasts)
 
         def build(keys: Keys) -> Strategy:
             templates = tuple(Template(tag, keys.arguments) for tag in tags)
-            return strategy(Keep(lasts, condition, time_condition, templates))
+            return strategy(Keep(lasts, condition, time_condition, templates, upper))
 
         return self._decorate(build, key, prefix)
 
-    def _asker(self, function: Any, keys: Keys, needs_key: bool = True) -> Callable[..., Asked | None]:
-        """From a call to what strategies work on; None where it is to be made without the cache."""
+    def _asker(
+        self, function: Any, keys: Keys, needs_key: bool = True, hits: _afresh.Hits | None = None
+    ) -> Callable[..., Asked | None]:
+        """From a call to what strategies work on; None where it is to be made without the cache. ``hits`` remember the
+        keys."""
         core = self._core()
 
         def asked(face: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked | None:
@@ -336,6 +353,8 @@ class Decorators:
             arguments = keys.arguments.bind(args, kwargs)
             try:
                 name = keys.of(arguments) if needs_key else ""
+                if hits is not None and core._kv is not None:
+                    hits.learn(args, kwargs, name)
             except Exception as error:  # noqa: BLE001 - arguments are the user's own classes
                 warn.once(f"a call of {keys.name} has no key ({error}) and is made without the cache")
                 return None
@@ -400,40 +419,55 @@ class Decorators:
             if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
                 raise ConfigError("this decorator is not for generators", hint="`iterator` is")
             keys = Keys(function, key, prefix, per_call)
-            strategy, asked = build(keys), self._asker(function, keys, needs_key)
-            plain, core = getattr(strategy, "plain", False), self._core()
-
-            def at_hand(ask: Asked) -> Any:
-                """The answer, where it needs no more than a look into memory; what steps would find too."""
-                kv = core._kv
-                if not plain or kv is None or not core._detectors.idle:
-                    return _ABSENT
-                found = kv.get(ask.key, _ABSENT)
-                return _ABSENT if type(found) is Raised else found
+            strategy, core = build(keys), self._core()
+            # Answers that need no more than a look into memory.
+            hits = _hits(core, function, keys) if getattr(strategy, "plain", False) else None
+            asked = self._asker(function, keys, needs_key, hits)
 
             if _is_async(inspect.unwrap(function)):
 
-                @functools.wraps(function)
                 async def awaited(*args: Any, **kwargs: Any) -> Any:
                     ask = asked("loops", args, kwargs)
                     if ask is None:
                         return await function(*args, **kwargs)
-                    found = at_hand(ask)
-                    return found if found is not _ABSENT else await adrive(strategy.steps(ask))
+                    return await adrive(strategy.steps(ask))
 
-                return awaited  # type: ignore[return-value]
+                if hits is None:
+                    return functools.wraps(function)(awaited)  # type: ignore[return-value]
+                find = hits.find
 
-            @functools.wraps(function)
+                @functools.wraps(function)
+                async def found(*args: Any, **kwargs: Any) -> Any:
+                    answer = find(args, kwargs)
+                    return answer if answer is not _ABSENT else await awaited(*args, **kwargs)
+
+                return found  # type: ignore[return-value]
+
             def called(*args: Any, **kwargs: Any) -> Any:
                 ask = asked("threads", args, kwargs)
-                if ask is None:
-                    return function(*args, **kwargs)
-                found = at_hand(ask)
-                return found if found is not _ABSENT else drive(strategy.steps(ask))
+                return function(*args, **kwargs) if ask is None else drive(strategy.steps(ask))
 
-            return called  # type: ignore[return-value]
+            if hits is None:
+                return functools.wraps(function)(called)  # type: ignore[return-value]
+            find = hits.find
+
+            @functools.wraps(function)
+            def at_once(*args: Any, **kwargs: Any) -> Any:
+                answer = find(args, kwargs)
+                return answer if answer is not _ABSENT else called(*args, **kwargs)
+
+            return at_once  # type: ignore[return-value]
 
         return decorate
+
+
+def _hits(core: SyncCache, function: Any, keys: Keys) -> _afresh.Hits | None:
+    """The answers of a function that are in memory under keys made of plain values, found without Python."""
+    if not keys.is_pure:
+        return None
+    from afresh.signature import parameters
+
+    return _afresh.Hits(core, parameters(function, keys.ignored), keys.fields, Raised, _ABSENT)
 
 
 def _is_async(function: Any) -> bool:

@@ -59,6 +59,15 @@ _FILTERS: dict[str, Filter] = {
 }
 
 
+_OURS = dict(_FILTERS)
+
+
+def is_pure(spec: str) -> bool:
+    """Whether a filter gives the same for the same value, always: those of this module do, unless they look at others."""
+    name = spec.partition("(")[0]
+    return "{" not in spec and (not name or _FILTERS.get(name) is _OURS.get(name))
+
+
 def register(name: str) -> Callable[[Filter], Filter]:
     """``@register("slug")`` makes a function the filter ``{field:slug}``."""
 

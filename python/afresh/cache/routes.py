@@ -12,7 +12,7 @@ from afresh.errors import ConfigError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 
@@ -26,18 +26,24 @@ FRONT = 64_000_000
 class Route:
     """A prefix and the store behind it."""
 
-    __slots__ = ("kv", "near", "never_fails", "prefix")
+    __slots__ = ("kv", "middlewares", "near", "never_fails", "prefix")
 
-    def __init__(self, prefix: str, kv: _afresh.Kv, never_fails: bool) -> None:
+    def __init__(
+        self, prefix: str, kv: _afresh.Kv, never_fails: bool, middlewares: tuple[Callable[..., Any], ...] = ()
+    ) -> None:
         self.prefix, self.kv, self.never_fails = prefix, kv, never_fails
+        #: What stands around commands on its keys, the innermost first.
+        self.middlewares = middlewares
         self.near: bool = kv.near
 
 
 class Routes:
-    """All routes of a cache, the longest prefix first."""
+    """All routes of a cache, the longest prefix first; within a transaction, as that sees them."""
 
-    def __init__(self) -> None:
+    def __init__(self, seen: Callable[[Route], Route]) -> None:
+        #: As they are outside of any transaction.
         self.all: tuple[Route, ...] = ()
+        self._seen = seen
 
     def add(self, route: Route) -> None:
         """Adds a route, in place of one with the same prefix."""
@@ -45,6 +51,13 @@ class Routes:
         self.all = tuple(sorted([*others, route], key=lambda route: -len(route.prefix)))
 
     def of(self, key: str) -> Route:
+        return self._seen(self.plain(key))
+
+    def every(self) -> list[Route]:
+        return [self._seen(route) for route in self.all]
+
+    def plain(self, key: str) -> Route:
+        """The route of a key, whatever transaction there is."""
         for route in self.all:
             if key.startswith(route.prefix):
                 return route
@@ -58,7 +71,7 @@ class Routes:
         literal = prefix_of(pattern)
         for route in self.all:
             if literal.startswith(route.prefix) or route.prefix.startswith(literal):
-                yield route
+                yield self._seen(route)
 
 
 def prefix_of(pattern: str) -> str:
@@ -91,6 +104,39 @@ def matcher(pattern: str) -> Any:
 def escape(text: str) -> str:
     """A pattern that matches this text and nothing else."""
     return text.replace("\\", "\\\\").replace("*", "\\*")
+
+
+# Makers of stores by scheme, and whether they are given the address.
+_makers: dict[str, tuple[Callable[..., Any], bool]] = {}
+
+
+def register_backend(scheme: str, make: Callable[..., Any], *, pass_uri: bool = False) -> None:
+    """Has ``setup("SCHEME://...")`` use the store that ``make(**options)`` gives: an object with ``get``, ``put``,
+    ``delete`` and ``keys``, or any other that :class:`afresh.Store` describes.
+
+    The options are those of the address's query and those of ``setup``; with ``pass_uri`` also ``address``, the address
+    without its query.
+    """
+    if scheme in ("memory", "mem", "sqlite", "python") or not scheme.isidentifier():
+        raise ConfigError(f"`{scheme}` cannot be the scheme of a backend of your own")
+    _makers[scheme] = (make, pass_uri)
+
+
+def resolve(url: Any, options: dict[str, Any]) -> Any:
+    """The store of a backend that was registered for an address; any other address as it is."""
+    scheme = url.partition(":")[0] if isinstance(url, str) else ""
+    if scheme not in _makers:
+        if options:
+            raise ConfigError(
+                f"`setup` has no option {', '.join(f'`{name}`' for name in sorted(options))}",
+                hint="options of its own has only a backend that was registered with `register_backend`",
+            )
+        return url
+    from urllib.parse import parse_qsl
+
+    make, pass_uri = _makers[scheme]
+    address, _, query = url.partition("?")
+    return make(**({"address": address} if pass_uri else {}), **{**dict(parse_qsl(query)), **options})
 
 
 def connect(

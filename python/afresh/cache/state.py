@@ -8,6 +8,7 @@ what they hold, a store that cannot be reached is an error here, also when readi
 from __future__ import annotations
 
 from afresh.cache import ttl
+from afresh.cache.around import command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ class StateCommands:
 
     def get_bits(self, key: str, *indexes: int, size: int = 1) -> tuple[int, ...]:
         """Unsigned numbers of ``size`` bits each, by their places; what was never written is zero."""
+        return self._get_bits(key, indexes, size)
+
+    @command
+    def _get_bits(self, key: str, indexes: Sequence[int], size: int) -> tuple[int, ...]:
         core = self._core()
         if core._switches.off("get_bits", key):
             return (0,) * len(indexes)
@@ -33,11 +38,16 @@ class StateCommands:
 
     def incr_bits(self, key: str, *indexes: int, size: int = 1, by: int = 1) -> tuple[int, ...]:
         """Adds to such numbers, all in one step; the new ones. They stay within what they can hold, and above zero."""
+        return self._incr_bits(key, indexes, size, by)
+
+    @command
+    def _incr_bits(self, key: str, indexes: Sequence[int], size: int, by: int) -> tuple[int, ...]:
         core = self._core()
         if core._switches.off("incr_bits", key):
             return (0,) * len(indexes)
         return tuple(core._routes.of(key).kv.incr_bits(key, indexes, size, by))
 
+    @command
     def slice_incr(self, key: str, start: float, end: float, maxvalue: int, expire: Span = None) -> int:
         """Remembers the moment ``end`` if fewer than ``maxvalue`` lie between ``start`` and it; how many do then.
 
@@ -54,6 +64,10 @@ class StateCommands:
 
     def set_add(self, key: str, *values: str, expire: Span = None) -> int:
         """Adds texts to a set; how many are new. ``expire`` may only make it last longer."""
+        return self._set_add(key, values, expire)
+
+    @command
+    def _set_add(self, key: str, values: Sequence[str], expire: Span) -> int:
         core = self._core()
         if core._switches.off("set_add", key):
             return 0
@@ -61,11 +75,16 @@ class StateCommands:
 
     def set_remove(self, key: str, *values: str) -> int:
         """Removes texts from a set; how many were in it."""
+        return self._set_remove(key, values)
+
+    @command
+    def _set_remove(self, key: str, values: Sequence[str]) -> int:
         core = self._core()
         if core._switches.off("set_remove", key):
             return 0
         return core._routes.of(key).kv.set_remove(key, values)
 
+    @command
     def set_pop(self, key: str, count: int = 100) -> tuple[str, ...]:
         """Takes up to ``count`` texts out of a set. No two callers get the same one."""
         core = self._core()
@@ -73,18 +92,20 @@ class StateCommands:
             return ()
         return tuple(core._routes.of(key).kv.set_pop(key, max(count, 0)))
 
+    @command
     def get_raw(self, key: str) -> bytes | None:
         """The bytes under a key, without the codec: those of ``set_raw``, or what the codec made of a value."""
         raw: bytes | None = self._core()._read("get_raw", key, None, lambda kv: kv.get_raw(key))
         return raw
 
+    @command
     def set_raw(
         self, key: str, value: bytes, expire: Span = None, exist: bool | None = None, tags: Sequence[str] = ()
     ) -> bool:
         """Stores bytes as they are, without the codec; otherwise as ``set``."""
         if not isinstance(value, (bytes, bytearray, memoryview)):
             raise TypeError(f"raw values are bytes, not {type(value).__name__}")
-        return self._core()._set("set_raw", key, bytes(value), expire, exist, tags)
+        return self._core()._put("set_raw", key, bytes(value), expire, exist, tags)
 
 
 class AwaitedStateCommands:
@@ -95,11 +116,11 @@ class AwaitedStateCommands:
 
     def get_bits(self, key: str, *indexes: int, size: int = 1) -> Awaitable[tuple[int, ...]]:
         """Unsigned numbers of ``size`` bits each, by their places; what was never written is zero."""
-        return self._do(lambda: self.sync.get_bits(key, *indexes, size=size))
+        return self._do(self.sync._get_bits, key, indexes, size)
 
     def incr_bits(self, key: str, *indexes: int, size: int = 1, by: int = 1) -> Awaitable[tuple[int, ...]]:
         """Adds to such numbers, all in one step; the new ones. They stay within what they can hold, and above zero."""
-        return self._do(lambda: self.sync.incr_bits(key, *indexes, size=size, by=by))
+        return self._do(self.sync._incr_bits, key, indexes, size, by)
 
     def slice_incr(self, key: str, start: float, end: float, maxvalue: int, expire: Span = None) -> Awaitable[int]:
         """Remembers the moment ``end`` if fewer than ``maxvalue`` lie between ``start`` and it; how many do then."""
@@ -107,11 +128,11 @@ class AwaitedStateCommands:
 
     def set_add(self, key: str, *values: str, expire: Span = None) -> Awaitable[int]:
         """Adds texts to a set; how many are new. ``expire`` may only make it last longer."""
-        return self._do(lambda: self.sync.set_add(key, *values, expire=expire))
+        return self._do(self.sync._set_add, key, values, expire)
 
     def set_remove(self, key: str, *values: str) -> Awaitable[int]:
         """Removes texts from a set; how many were in it."""
-        return self._do(self.sync.set_remove, key, *values)
+        return self._do(self.sync._set_remove, key, values)
 
     def set_pop(self, key: str, count: int = 100) -> Awaitable[tuple[str, ...]]:
         """Takes up to ``count`` texts out of a set. No two callers get the same one."""

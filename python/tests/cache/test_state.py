@@ -258,3 +258,61 @@ def test_a_store_that_fails_is_told_of():
     for ask in (lambda: cache.get_bits("b", 1), lambda: cache.set_add("s", "a"), lambda: cache.slice_incr("m", 0, 1, 5)):
         with pytest.raises(afresh.AfreshError):
             ask()
+
+
+@pytest.mark.parametrize("options", [{}, {"client_side": True}, {"compress": "zstd"}])
+@pytest.mark.parametrize("where", ["memory", "sqlite"])
+def test_a_transaction_takes_them_back_or_makes_them_together(where, options, store):
+    if where == "memory" and "client_side" in options:
+        pytest.skip("there is nothing in front of memory")
+    cache = afresh.SyncCache()
+    cache.setup("memory:" if where == "memory" else store, **options)
+    cache.set_add("s", "a")
+    cache.set("v", ["x" * 1000])
+
+    def change():
+        cache.set_add("s", "b")
+        cache.incr_bits("b", 3)
+        cache.slice_incr("m", 0, 1, 5)
+        cache.set_raw("r", b"raw")
+        cache.set("v", ["y" * 1000])
+        return cache.get("s"), cache.get_bits("b", 3), cache.get("m"), cache.get_raw("r"), cache.get("v")
+
+    after = ({"a", "b"}, (1,), [1.0], b"raw", ["y" * 1000])
+    with pytest.raises(KeyError), cache.transaction():
+        assert change() == after
+        raise KeyError
+    assert (cache.get("s"), cache.get_bits("b", 3), cache.get("m"), cache.get("r")) == ({"a"}, (0,), None, None)
+    assert cache.get("v") == ["x" * 1000]
+    with cache.transaction():
+        assert change() == after
+    assert (cache.get("s"), cache.get_bits("b", 3), cache.get("m"), cache.get_raw("r"), cache.get("v")) == after
+
+
+def test_what_stands_around_commands_stands_around_these(cache):
+    heard = []
+
+    def middleware(call, cmd, backend, *args, **kwargs):
+        heard.append((str(cmd.value), args, kwargs.get("key")))
+        return call(*args, **kwargs)
+
+    if not isinstance(cache, afresh.SyncCache):
+        cache.cache.add_middleware(middleware)
+    else:
+        cache.add_middleware(middleware)
+    assert cache.incr_bits("b", 1, 2, size=2, by=3) == cache.get_bits("b", 1, 2, size=2) == (3, 3)
+    assert (cache.set_add("s", "a", "b"), cache.set_remove("s", "a"), cache.set_pop("s")) == (2, 1, ("b",))
+    assert (cache.slice_incr("m", 0, 1, 5), cache.set_raw("r", b"x"), cache.get_raw("r")) == (1, True, b"x")
+    names = "incr_bits get_bits set_add set_remove set_pop slice_incr set_raw get_raw".split()
+    assert [name for name, _, _ in heard] == names
+    assert [key for _, _, key in heard] == ["b", "b", "s", "s", "s", "m", "r", "r"]
+
+
+def test_a_transaction_that_is_taken_back_forgets_no_member_of_a_filter():
+    cache = afresh.SyncCache()
+    cache.setup("memory:")
+    known = cache.bloom(name="n:{n}", capacity=100)(lambda n: True)
+    with pytest.raises(KeyError), cache.transaction():
+        known.set(1)
+        raise KeyError
+    assert known(1) is True and known(2) is False

@@ -7,29 +7,45 @@
 //! Tags are epochs: a value remembers the epoch of each of its tags, and is absent once one of them has moved on. So
 //! taking back a tag is one addition, and there is no list of a tag's keys that could expire or be evicted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use afresh::{Bytes, Error, Version, When};
-use pyo3::exceptions::{PyOverflowError, PyTypeError};
+use afresh::{Bytes, Error, Hold, Version, When};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes, PyInt, PyList, PyString, PyTuple};
 
 use super::backend::{Area, Backend, Datum, Found, Marks, New, Placed};
 use super::front::Front;
 use super::glob::Glob;
+use super::overlay::{Checks, Overlay};
 use super::record::Seal;
 use super::state::{self, Kind, Next};
 use super::stored::Stored;
 use super::table::Memory;
 use super::value::Codec;
+use crate::attached::Attached;
 use crate::engine::Engine;
 use crate::errors::raise;
 
 /// Entries under names.
 #[pyclass(frozen)]
 pub(crate) struct Kv {
-    backend: Box<dyn Backend>,
-    codec: Codec,
+    backend: Arc<dyn Backend>,
+    codec: Arc<Codec>,
+    /// The same as `backend`, in a transaction.
+    overlay: Option<Arc<Overlay>>,
+}
+
+/// The right to compute something. Ends with `release`, or with the object.
+#[pyclass(frozen)]
+pub(crate) struct Held(Attached<Option<Hold>>);
+
+#[pymethods]
+impl Held {
+    fn release(&self, py: Python<'_>) {
+        self.0.with(py, Option::take);
+    }
 }
 
 /// A value, its version, and the seconds that it has left.
@@ -134,7 +150,14 @@ impl Kv {
     /// Removes what is there; whether it was alive.
     fn remove(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
         loop {
-            let Some(found) = self.backend.one(py, Area::Value, name)? else { return Ok(false) };
+            let found = self.backend.glances(py, Area::Value, &[name])?.pop().flatten();
+            let Some(found) = found else {
+                // In a transaction also what comes until it commits is to go.
+                if let Some(overlay) = &self.overlay {
+                    overlay.delete(py, Area::Value, name, When::Always)?;
+                }
+                return Ok(false);
+            };
             let alive = self.holds(py, &found)?;
             if self.backend.delete(py, Area::Value, name, when(Some(&found)))? {
                 return Ok(alive);
@@ -218,11 +241,11 @@ impl Kv {
         size: u64,
         front: Option<u64>,
     ) -> PyResult<Self> {
-        let backend: Box<dyn Backend> = match engine {
+        let backend: Arc<dyn Backend> = match engine {
             Some(engine) => {
                 let stored = Stored::new(py, engine, name.to_owned(), secret.map(Seal::new))?;
                 match (front, stored.generation(py)?) {
-                    (Some(bytes), Some(counters)) => Box::new(Front::new(stored, counters, bytes)),
+                    (Some(bytes), Some(counters)) => Arc::new(Front::new(stored, counters, bytes)),
                     (Some(_), None) => {
                         return Err(raise(
                             py,
@@ -232,12 +255,12 @@ impl Kv {
                             ),
                         ));
                     }
-                    (None, _) => Box::new(stored),
+                    (None, _) => Arc::new(stored),
                 }
             }
-            None => Box::new(Memory::new(entries, size)),
+            None => Arc::new(Memory::new(entries, size)),
         };
-        Ok(Self { backend, codec: Codec::new(codec)? })
+        Ok(Self { backend, codec: Arc::new(Codec::new(codec)?), overlay: None })
     }
 
     /// Whether commands are done at once, without a network.
@@ -247,7 +270,7 @@ impl Kv {
     }
 
     #[pyo3(signature = (key, default=None))]
-    fn get<'py>(
+    pub(crate) fn get<'py>(
         &self,
         key: &Bound<'py, PyString>,
         default: Option<Bound<'py, PyAny>>,
@@ -290,7 +313,7 @@ impl Kv {
     /// be made; `version` is what must be there still (0: nothing).
     #[pyo3(signature = (key, value, ttl=None, *, keep=false, exist=None, tags=None, marks=None, version=None, raw=false))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
-    fn set(
+    pub(crate) fn set(
         &self,
         key: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,
@@ -559,5 +582,50 @@ impl Kv {
     fn locked(&self, py: Python<'_>, key: &str) -> PyResult<Option<f64>> {
         let found = self.backend.one(py, Area::Lock, key)?;
         Ok(found.map(|found| found.left.map_or(f64::INFINITY, |left| left.as_secs_f64())))
+    }
+
+    /// The right to compute what is kept under a key, alone on this host; `None` while somebody has it.
+    fn hold(&self, py: Python<'_>, key: &str) -> PyResult<Option<Held>> {
+        let hold = self.backend.hold(py, key)?;
+        Ok(hold.map(|hold| Held(Attached::new(hold))))
+    }
+
+    /// The entries as a transaction sees and changes them. What must be as it was read when that commits: `nothing`,
+    /// what it has `changed`, or `everything`.
+    fn begin(&self, checks: &str) -> PyResult<Self> {
+        let checks = match checks {
+            "nothing" => Checks::Nothing,
+            "changed" => Checks::Changed,
+            "everything" => Checks::Everything,
+            _ => return Err(PyValueError::new_err("nothing, changed or everything")),
+        };
+        let overlay = Arc::new(Overlay::new(self.backend.clone(), checks));
+        let backend: Arc<dyn Backend> = overlay.clone();
+        Ok(Self { backend, codec: self.codec.clone(), overlay: Some(overlay) })
+    }
+
+    /// Whether the transaction changes anything beside storing what was computed, and whether it does more than storing
+    /// values.
+    fn changes(&self, py: Python<'_>) -> PyResult<(bool, bool)> {
+        self.overlay.as_ref().map_or(Ok((false, false)), |overlay| overlay.changes(py))
+    }
+
+    /// Has a value that the transaction sets stored only if these epochs do not move before it commits.
+    fn fence(&self, py: Python<'_>, key: &str, fences: Vec<(String, i64)>) -> PyResult<()> {
+        match &self.overlay {
+            Some(overlay) if !fences.is_empty() => overlay.fence(py, key, fences.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the changes of the transaction, all together, and ends it; false, and nothing is changed, where what it
+    /// rests on is not so any more.
+    fn commit(&self, py: Python<'_>) -> PyResult<bool> {
+        self.overlay.as_ref().map_or(Ok(true), |overlay| overlay.commit(py))
+    }
+
+    /// Ends the transaction without changing anything.
+    fn rollback(&self, py: Python<'_>) -> PyResult<()> {
+        self.overlay.as_ref().map_or(Ok(()), |overlay| overlay.end(py))
     }
 }

@@ -12,12 +12,12 @@
 use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant};
 
-use afresh::{Generation, Stamp, When};
+use afresh::{Generation, Hold, Stamp, When};
 use pyo3::prelude::*;
 use quick_cache::unsync::Cache;
 use quick_cache::{Equivalent, Weighter};
 
-use super::backend::{Area, Backend, Datum, Found, Marks, New, Page, Placed};
+use super::backend::{Area, Backend, Change, Datum, Found, Marks, New, Page, Placed};
 use super::stored::Stored;
 use crate::attached::Attached;
 use crate::errors::OrRaise;
@@ -224,6 +224,14 @@ impl Backend for Front {
         limit: usize,
     ) -> PyResult<Page> {
         self.store.page(py, prefix, cursor, limit)
+    }
+
+    fn hold(&self, py: Python<'_>, name: &str) -> PyResult<Option<Option<Hold>>> {
+        self.store.hold(py, name)
+    }
+
+    fn apply(&self, py: Python<'_>, changes: Vec<Change>) -> PyResult<bool> {
+        self.store.apply(py, changes)
     }
 
     fn clear(&self, py: Python<'_>) -> PyResult<()> {

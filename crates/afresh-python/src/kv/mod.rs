@@ -1,10 +1,12 @@
 //! The key-value face: entries under names, with one meaning over every home of them.
 
 mod backend;
+mod direct;
 mod face;
 mod front;
 mod glob;
 mod guards;
+mod overlay;
 mod ready;
 mod record;
 mod squeeze;
@@ -18,6 +20,9 @@ use pyo3::prelude::*;
 /// Adds the classes of this module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<face::Kv>()?;
+    module.add_class::<face::Held>()?;
+    module.add_class::<direct::Direct>()?;
+    module.add_class::<direct::Hits>()?;
     module.add_function(wrap_pyfunction!(guards::admit, module)?)?;
     module.add_function(wrap_pyfunction!(guards::count_outcome, module)?)?;
     module.add_function(wrap_pyfunction!(squeeze::zstd, module)?)?;

@@ -7,13 +7,13 @@
 use std::time::Duration;
 
 use afresh::{
-    Applied, Batch, Bytes, Entry, Generation, Key, Kind, NewEntry, Op, Result, Scan, Space, Value,
-    Version, When,
+    Applied, Batch, Bytes, Entry, Fingerprint, Generation, Hold, Key, Kind, NewEntry, Op, Result,
+    Scan, Space, Value, Version, When,
 };
 use pollster::block_on;
 use pyo3::prelude::*;
 
-use super::backend::{Area, Backend, Datum, Found, New, Page, Placed};
+use super::backend::{Area, Backend, Change, Datum, Found, New, Page, Placed, Write};
 use super::record::{Record, Seal};
 use crate::engine::Engine;
 use crate::errors::OrRaise;
@@ -23,10 +23,14 @@ use crate::warnings;
 /// its digest in the key.
 const LONGEST: usize = 320;
 
+/// What the locks for computations are made of, beside name and key.
+const HOLD: &str = "afresh 2026-11-21 right to compute a key-value entry v1";
+
 /// See the module.
 pub(crate) struct Stored {
     engine: Py<Engine>,
     near: bool,
+    atomic: bool,
     /// The name of the cache.
     name: String,
     seal: Option<Seal>,
@@ -39,8 +43,9 @@ impl Stored {
         name: String,
         seal: Option<Seal>,
     ) -> PyResult<Self> {
-        let near = engine.get().get(py)?.store().info().capabilities.near;
-        Ok(Self { engine, near, name, seal })
+        let capabilities = engine.get().get(py)?.store().info().capabilities;
+        let (near, atomic) = (capabilities.near, capabilities.atomic);
+        Ok(Self { engine, near, atomic, name, seal })
     }
 
     fn run<T: Send>(
@@ -100,7 +105,50 @@ impl Stored {
         (found(datum, marks, bytes.len() as u64), name)
     }
 
-    fn apply(&self, py: Python<'_>, op: Op) -> PyResult<Applied> {
+    /// What is put under a key; `None` for what only memory can keep.
+    fn entry(&self, key: &Key, name: &str, new: &New) -> Result<Option<NewEntry>> {
+        let value = match &new.datum {
+            Datum::Count(count) => Value::Count(*count),
+            Datum::Encoded { codec, bytes } => {
+                let record = Record {
+                    codec,
+                    name: is_long(name).then_some(name),
+                    marks: new.marks.as_ref().map_or_else(Vec::new, |marks| marks.to_vec()),
+                    signature: None,
+                    data: bytes,
+                };
+                Value::Record(record.encode(key.bytes(), self.seal.as_ref())?)
+            }
+            Datum::Shared(_) | Datum::Unreadable => return Ok(None),
+        };
+        Ok(Some(NewEntry { value, ttl: new.ttl, ..NewEntry::record(Bytes::new()) }))
+    }
+
+    /// The operations of a batch: where it may stop in the middle, all conditions are looked at first.
+    fn ops(&self, changes: Vec<Change>) -> Result<Vec<Op>> {
+        let (mut checks, mut ops) = (Vec::new(), Vec::new());
+        for Change { area, name, when, write, .. } in changes {
+            let key = self.key(area, &name)?;
+            let carries = matches!(write, Write::Put(_) | Write::Delete);
+            if when != When::Always && !(carries && self.atomic) {
+                checks.push(Op::Check { key: key.clone(), when });
+            }
+            match write {
+                Write::Nothing => {}
+                Write::Put(new) => {
+                    if let Some(entry) = self.entry(&key, &name, &new)? {
+                        ops.push(Op::Put { key, entry, when });
+                    }
+                }
+                Write::Delete => ops.push(Op::Delete { key, when }),
+                Write::Add { by, ttl } => ops.push(Op::Add { key, by, ttl }),
+            }
+        }
+        checks.append(&mut ops);
+        Ok(checks)
+    }
+
+    fn change(&self, py: Python<'_>, op: Op) -> PyResult<Applied> {
         self.run(py, async |store| announced(store, vec![op]).await)
     }
 
@@ -162,6 +210,14 @@ impl Backend for Stored {
         Ok(keys.iter().zip(found).map(|(key, entry)| Some(self.found(key, entry?).0)).collect())
     }
 
+    fn hold(&self, py: Python<'_>, name: &str) -> PyResult<Option<Option<Hold>>> {
+        let mut hasher = blake3::Hasher::new_derive_key(HOLD);
+        hasher.update(self.folder(Area::Value, false).as_bytes()).update(name.as_bytes());
+        let fingerprint = Fingerprint::new(*hasher.finalize().as_bytes());
+        let engine = self.engine.get().get(py)?;
+        Ok(engine.hold(&fingerprint).map(Some))
+    }
+
     fn put(
         &self,
         py: Python<'_>,
@@ -171,22 +227,10 @@ impl Backend for Stored {
         when: When,
     ) -> PyResult<Placed> {
         let key = self.key(area, name).or_raise(py)?;
-        let value = match &new.datum {
-            Datum::Count(count) => Value::Count(*count),
-            Datum::Encoded { codec, bytes } => {
-                let record = Record {
-                    codec,
-                    name: is_long(name).then_some(name),
-                    marks: new.marks.as_ref().map_or_else(Vec::new, |marks| marks.to_vec()),
-                    signature: None,
-                    data: bytes,
-                };
-                Value::Record(record.encode(key.bytes(), self.seal.as_ref()).or_raise(py)?)
-            }
-            Datum::Shared(_) | Datum::Unreadable => return Ok(Placed::Refused),
+        let Some(entry) = self.entry(&key, name, &new).or_raise(py)? else {
+            return Ok(Placed::Refused);
         };
-        let entry = NewEntry { value, ttl: new.ttl, ..NewEntry::record(Bytes::new()) };
-        Ok(match self.apply(py, Op::Put { key, entry, when })? {
+        Ok(match self.change(py, Op::Put { key, entry, when })? {
             Applied::All(_) => Placed::Done,
             Applied::Refused { .. } => Placed::Refused,
         })
@@ -214,7 +258,7 @@ impl Backend for Stored {
 
     fn delete(&self, py: Python<'_>, area: Area, name: &str, when: When) -> PyResult<bool> {
         let key = self.key(area, name).or_raise(py)?;
-        Ok(matches!(self.apply(py, Op::Delete { key, when })?, Applied::All(_)))
+        Ok(matches!(self.change(py, Op::Delete { key, when })?, Applied::All(_)))
     }
 
     fn page(
@@ -258,6 +302,19 @@ impl Backend for Stored {
             }
         }
         Ok((found, next))
+    }
+
+    fn apply(&self, py: Python<'_>, changes: Vec<Change>) -> PyResult<bool> {
+        let adds = changes.iter().any(|change| matches!(change.write, Write::Add { .. }));
+        let ops = self.ops(changes).or_raise(py)?;
+        let engine = self.engine.get().get(py)?;
+        match py.detach(|| block_on(announced(engine.store().as_ref(), ops))) {
+            Ok(Applied::All(_)) => Ok(true),
+            Ok(Applied::Refused { .. }) => Ok(false),
+            // A record has taken the place of a counter.
+            Err(error) if adds && error.kind() == Kind::Config => Ok(false),
+            Err(error) => Err(error).or_raise(py),
+        }
     }
 
     fn clear(&self, py: Python<'_>) -> PyResult<()> {

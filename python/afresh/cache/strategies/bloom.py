@@ -2,7 +2,8 @@
 
 A filter is cut into pages of some kilobytes, and everything about one member is in one page. So adding a member is one
 change of one entry, atomic on every store, and a filter may be of any size. What was added is found for as long as its
-page is there: pages have no end and are never driven out, and where a store cannot be asked nothing is claimed.
+page is there: pages have no end and are never driven out, no transaction takes back what was added, and where a store
+cannot be asked nothing is claimed.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Filter:
         return f"{self.name}:{page}", [int.from_bytes(word, "little") % self.bits for word in words]
 
     def route(self, core: SyncCache) -> Route:
-        return core._routes.of(self.name)
+        return core._routes.plain(self.name)
 
     def look(self, core: SyncCache, member: str) -> tuple[int, ...] | None:
         """The bits of a member; None where they cannot be known."""
@@ -61,14 +62,14 @@ class Filter:
         if core._switches.off("get_bits", page):
             return None
         try:
-            return tuple(core._routes.of(page).kv.get_bits(page, bits, 1))
+            return tuple(core._routes.plain(page).kv.get_bits(page, bits, 1))
         except AfreshError as error:
             core._degrade(error)
             return None
 
     def add(self, core: SyncCache, member: str) -> None:
         page, bits = self.place(member)
-        core._routes.of(page).kv.incr_bits(page, bits, 1, 1)
+        core._routes.plain(page).kv.incr_bits(page, bits, 1, 1)
 
 
 class Bloom:
