@@ -388,6 +388,7 @@ class Memo:
         *,
         terms: dict[str, Any],
         pickle: bool,
+        plain: list[tuple[str, str | None]] | None,
         mapped: bool,
     ) -> None: ...
     def key(self, *args: Any, **kwargs: Any) -> str | None: ...

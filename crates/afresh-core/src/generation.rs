@@ -6,8 +6,9 @@
 //! stamps of others: that costs a look at the store and no truth. A process that dies in the middle of a
 //! change leaves its slot unusable: answers of that slot are then always looked up.
 //!
-//! Entries under names have slots of their own. Who changes them without an engine announces it
-//! ([`Generation::announce`]).
+//! Named entries and counts have slots of their own. They are changed by many, so it is the store that counts them
+//! ([`Generation::announce`]), and says that it does
+//! ([`Store::counts_entries`](crate::Store::counts_entries)).
 
 use std::fmt;
 use std::sync::Arc;
@@ -110,8 +111,7 @@ impl Generation {
             .is_some_and(|(begun, _)| begun.load(Ordering::Acquire) == stamp.changes)
     }
 
-    /// Announces what a batch will do to answers and named entries. `None` where it changes none that anybody could have
-    /// read.
+    /// Announces what a batch will do to answers. `None` where it changes none that anybody could have read.
     pub fn change(&self, batch: &Batch) -> Option<Changing> {
         let slots: Vec<u16> = batch
             .ops
@@ -121,16 +121,21 @@ impl Generation {
                 (Space::Head, Op::Put { .. } | Op::Delete { .. }) => {
                     Some(Self::slot(op.key().bytes()))
                 }
-                (Space::Named, Op::Put { .. } | Op::Delete { .. }) => Some(Self::slot_of(op.key())),
                 _ => None,
             })
             .collect();
         (!slots.is_empty()).then(|| self.begin(slots))
     }
 
-    /// Announces that entries under these names are going to change, whatever the change is.
-    pub fn announce<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> Option<Changing> {
-        let slots: Vec<u16> = keys.into_iter().map(Self::slot_of).collect();
+    /// Announces what a batch will do to named entries and counts. `None` where it changes none.
+    pub fn announce(&self, batch: &Batch) -> Option<Changing> {
+        let slots: Vec<u16> = batch
+            .ops
+            .iter()
+            .filter(|op| matches!(op.key().space(), Space::Named | Space::Count))
+            .filter(|op| !matches!(op, Op::Check { .. } | Op::Touch { .. }))
+            .map(|op| Self::slot_of(op.key()))
+            .collect();
         (!slots.is_empty()).then(|| self.begin(slots))
     }
 

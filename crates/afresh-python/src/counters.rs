@@ -37,6 +37,12 @@ impl Counters {
         add(&self.saved_us, took_us);
     }
 
+    /// A function runs.
+    pub(crate) fn missed(&self) {
+        let [_, _, misses, ..] = &self.counts;
+        add(misses, 1);
+    }
+
     pub(crate) fn count(&self, name: &str) -> PyResult<()> {
         let at = NAMES.iter().position(|known| *known == name);
         let count = at.and_then(|at| self.counts.get(at));

@@ -24,6 +24,7 @@ mod kv;
 mod large;
 mod memo;
 mod modes;
+mod plain;
 mod preview;
 mod scalar;
 mod source;

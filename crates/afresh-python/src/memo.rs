@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use afresh::{
-    Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, Verdict, fp1,
+    Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, Tag, Verdict, fp1,
 };
 use pollster::block_on;
 use pyo3::exceptions::{PyException, PyValueError};
@@ -25,11 +25,12 @@ use crate::binder::Binder;
 use crate::call::{Call, Hit};
 use crate::counters::Counters;
 use crate::digest::{Digester, Undigestable, outline};
-use crate::engine::Engine;
+use crate::engine::{Engine, Tags, tags};
 use crate::errors::OrRaise;
 use crate::exact;
 use crate::frame;
 use crate::modes;
+use crate::plain::{self, Made};
 use crate::preview::preview;
 use crate::scalar;
 use crate::terms::Terms;
@@ -59,6 +60,8 @@ struct Definition {
     configured: u64,
     /// Whether results are pickles that may be loaded here.
     pickle: bool,
+    /// Where nothing more is asked of a run: the labels of what it gives.
+    plainly: Option<Arc<Vec<Tag>>>,
     mapped: bool,
 }
 
@@ -67,13 +70,13 @@ struct Definition {
 pub(crate) struct Memo {
     /// The function itself.
     #[pyo3(get, name = "__wrapped__")]
-    function: Py<PyAny>,
-    /// Called as `miss(memo, args, kwargs, call or None, problem or None)`; answers with an outcome or a run.
+    pub(crate) function: Py<PyAny>,
+    /// Called as `miss(memo, args, kwargs, call or None, problem or None, begun or None)`; answers with an outcome or a run.
     miss: Py<PyAny>,
     definition: Attached<Option<Arc<Definition>>>,
     /// Whether the function is a coroutine function.
     asynchronous: bool,
-    counters: Arc<Counters>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// What became of a call that was looked for.
@@ -107,7 +110,7 @@ static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static EMIT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static OFF: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-fn imported<'py>(
+pub(crate) fn imported<'py>(
     py: Python<'py>,
     cell: &'static PyOnceLock<Py<PyAny>>,
     module: &str,
@@ -350,9 +353,17 @@ impl Memo {
         problem: Option<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
+        let (call, begun) = match call {
+            Some(call) if call.plain.is_some() && problem.is_none() => {
+                match plain::make(slf, args, kwargs, *call)? {
+                    Made::Value(value) => return Ok(value),
+                    Made::Other(call, begun) => (Some(call), begun),
+                }
+            }
+            call => (call.map(|call| Bound::new(py, *call)).transpose()?, None),
+        };
         let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
-        let call = call.map(|call| Py::new(py, *call)).transpose()?;
-        let found = slf.get().miss.bind(py).call1((slf, args, kwargs, call, problem))?;
+        let found = slf.get().miss.bind(py).call1((slf, args, kwargs, call, problem, begun))?;
         if let Some(value) = found.getattr_opt(intern!(py, "value"))? {
             return Ok(value);
         }
@@ -530,8 +541,7 @@ unsafe extern "C" {
 
 /// The digest of a reference's value, without loading it.
 fn reference(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<fp1::Digest> {
-    let class = REFERENCE.get(py)?;
-    if !value.get_type().is(class.bind(py)) {
+    if !is_reference(py, value) {
         return None;
     }
     if let Ok(digest) =
@@ -551,10 +561,14 @@ fn reference(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<fp1::Digest> {
     Some(encoder.finish())
 }
 
+/// Whether the value is a reference to a result.
+fn is_reference(py: Python<'_>, value: &Bound<'_, PyAny>) -> bool {
+    REFERENCE.get(py).is_some_and(|class| value.get_type().is(class.bind(py)))
+}
+
 /// The commit a reference stands for.
 fn source(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<CommitId> {
-    let class = REFERENCE.get(py)?;
-    if !value.get_type().is(class.bind(py)) {
+    if !is_reference(py, value) {
         return None;
     }
     let hash: String =
@@ -565,6 +579,7 @@ fn source(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<CommitId> {
 impl Ready<'_> {
     fn call(&self, py: Python<'_>, looked: bool) -> PyResult<Call> {
         let mut insides = Vec::new();
+        let mut refers = false;
         let arguments = self
             .names
             .iter()
@@ -572,6 +587,7 @@ impl Ready<'_> {
             .enumerate()
             .map(|(place, (name, (value, digest)))| {
                 let source = source(py, value);
+                refers |= is_reference(py, value);
                 let preview = match source {
                     Some(commit) => format!("<result {}>", commit.short()),
                     None => preview(name, value),
@@ -589,6 +605,7 @@ impl Ready<'_> {
             value: self.fingerprint,
             policy: self.definition.policy,
             looked,
+            plain: self.definition.plainly.clone().filter(|_| looked && !refers),
             insides: Mutex::new(insides),
         })
     }
@@ -624,7 +641,7 @@ impl Memo {
     }
 
     /// Sets identity and configuration; called by `_define` in Python.
-    #[pyo3(signature = (engine, name, key, digest, record, parameters, watch, absent, attributes, sizes, mutable, *, terms, pickle, mapped))]
+    #[pyo3(signature = (engine, name, key, digest, record, parameters, watch, absent, attributes, sizes, mutable, *, terms, pickle, plain, mapped))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn _set(
         &self,
@@ -641,6 +658,7 @@ impl Memo {
         mutable: Vec<Mutable>,
         terms: Terms,
         pickle: bool,
+        plain: Option<Tags>,
         mapped: bool,
     ) -> PyResult<()> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -660,6 +678,7 @@ impl Memo {
             plain: policy.is_plain(),
             configured: modes::configured(),
             pickle,
+            plainly: plain.map(|pairs| tags(py, pairs)).transpose()?.map(Arc::new),
             mapped,
         };
         self.replace(py, Some(Arc::new(definition)));

@@ -85,24 +85,23 @@ fn names_have_slots_of_their_own_that_any_change_ends() {
     let answers: Vec<_> = (0..200).map(|n| counters.stamp(&fingerprint("f", n)).unwrap()).collect();
     let stamps = || (counters.stamp_of(&named).unwrap(), counters.stamp_of(&count).unwrap());
 
+    let batch = |ops| Batch { objects: Vec::new(), ops };
+    let delete = |key: &Key| Op::Delete { key: key.clone(), when: When::Always };
     let (one, other) = stamps();
-    let changing = counters.announce([&named]).unwrap();
+    let changing = counters.announce(&batch(vec![delete(&named)])).unwrap();
     assert!(counters.stamp_of(&named).is_none() && !counters.holds(one));
     assert!(counters.holds(other));
     drop(changing);
     assert!(counters.stamp_of(&named).is_some() && !counters.holds(one));
 
     let (one, other) = stamps();
-    let delete = |key: &Key| Op::Delete { key: key.clone(), when: When::Always };
-    let batch = Batch { objects: Vec::new(), ops: vec![delete(&named)] };
-    drop(counters.change(&batch).unwrap());
-    assert!(!counters.holds(one), "what an engine does to entries counts too");
-    assert!(counters.holds(other));
-
-    let (one, other) = stamps();
-    drop(counters.announce([&named, &count, &named]).unwrap());
+    let add = Op::Add { key: count.clone(), by: 1, ttl: None };
+    drop(counters.announce(&batch(vec![add, delete(&named), delete(&named)])).unwrap());
     assert!(!counters.holds(one) && !counters.holds(other));
     assert!(answers.iter().all(|stamp| counters.holds(*stamp)), "answers have others");
+    let check = Op::Check { key: named.clone(), when: When::Always };
+    let head = Op::Delete { key: Key::head(&fingerprint("f", 1)), when: When::Always };
+    assert!(counters.announce(&batch(vec![check, head])).is_none());
 
     let (one, other) = stamps();
     let blind = counters.blind();
@@ -110,7 +109,6 @@ fn names_have_slots_of_their_own_that_any_change_ends() {
     assert!(counters.stamp_of(&named).is_none());
     drop(blind);
     assert!(counters.stamp_of(&named).is_some());
-    assert!(counters.announce([]).is_none());
 }
 
 #[test]
@@ -126,4 +124,43 @@ fn counters_are_somewhere_once_the_store_is_in_use() {
     std::fs::remove_dir_all(dir.path().join("store")).unwrap();
     compute(&engine, "f", 3, "x");
     assert_ne!(counters.place(), first, "a folder that was made again has its own");
+}
+
+#[test]
+fn a_store_that_says_so_counts_every_change_of_an_entry() {
+    use afresh_core::{Batch, Bytes, Key, NewEntry, Op, Space, When};
+
+    let dir = tempfile::TempDir::new().unwrap();
+    for engine in [memory(), sqlite(&dir)] {
+        let store = engine.store();
+        assert!(store.counts_entries());
+        let counters = store.generation().unwrap();
+        let named = Key::new(Space::Named, b"kv//k".to_vec()).unwrap();
+        let count = Key::new(Space::Count, b"kt//t".to_vec()).unwrap();
+        let apply = |op| {
+            let batch = Batch { objects: Vec::new(), ops: vec![op] };
+            block_on(store.apply(batch)).unwrap()
+        };
+        let put = |when| {
+            let entry = NewEntry::record(Bytes::from_static(b"v"));
+            Op::Put { key: named.clone(), entry, when }
+        };
+        // The first use of a store finds its counters.
+        drop(apply(put(When::Always)));
+        let ends = |change: &dyn Fn()| {
+            let stamp = counters.stamp_of(&named).unwrap();
+            change();
+            !counters.holds(stamp)
+        };
+        assert!(ends(&|| drop(apply(put(When::Always)))));
+        assert!(ends(&|| drop(apply(Op::Delete { key: named.clone(), when: When::Always }))));
+        assert!(ends(&|| drop(apply(put(When::Absent)))));
+        assert!(!ends(&|| drop(apply(Op::Check { key: named.clone(), when: When::Always }))));
+        assert!(ends(&|| {
+            block_on(engine.clear()).unwrap();
+        }));
+        let stamp = counters.stamp_of(&count).unwrap();
+        drop(apply(Op::Add { key: count.clone(), by: 1, ttl: None }));
+        assert!(!counters.holds(stamp));
+    }
 }

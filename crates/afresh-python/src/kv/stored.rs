@@ -1,8 +1,7 @@
 //! Entries in any store of afresh.
 //!
 //! Invariant: every operation is one call of the store, so what is atomic there is atomic here. What cannot be read (of
-//! another format, damaged, not signed with our secret) is found as such, with a warning, and may be overwritten. Every
-//! change of a value or a tag is announced, for those who keep entries in their processes (see `front`).
+//! another format, damaged, not signed with our secret) is found as such, with a warning, and may be overwritten.
 
 use std::time::Duration;
 
@@ -55,6 +54,13 @@ impl Stored {
     ) -> PyResult<T> {
         let engine = self.engine.get().get(py)?;
         py.detach(|| block_on(work(engine.store().as_ref()))).or_raise(py)
+    }
+
+    /// The counters of changes of the store, if they tell of all changes of entries.
+    pub(crate) fn generation(&self, py: Python<'_>) -> PyResult<Option<Generation>> {
+        let engine = self.engine.get().get(py)?;
+        let store = engine.store();
+        Ok(store.generation().filter(|_| store.counts_entries()))
     }
 
     /// What the keys of an area begin with. Names that are too long have a place of their own.
@@ -149,36 +155,8 @@ impl Stored {
     }
 
     fn change(&self, py: Python<'_>, op: Op) -> PyResult<Applied> {
-        self.run(py, async |store| announced(store, vec![op]).await)
+        self.run(py, async |store| store.apply(Batch { objects: Vec::new(), ops: vec![op] }).await)
     }
-
-    /// The counters of changes of the store, if they tell of all changes of entries: in a store that is near, whoever
-    /// makes one counts it.
-    pub(crate) fn generation(&self, py: Python<'_>) -> PyResult<Option<Generation>> {
-        Ok(self.engine.get().get(py)?.store().generation().filter(|_| self.near))
-    }
-}
-
-/// Changes entries, and tells those who keep them.
-async fn announced(store: &dyn afresh::Store, ops: Vec<Op>) -> Result<Applied> {
-    let changed = ops.iter().filter(|op| !matches!(op, Op::Check { .. }));
-    let keys: Vec<Key> = changed.map(|op| op.key().clone()).collect();
-    let batch = Batch { objects: Vec::new(), ops };
-    let Some(generation) = store.generation() else { return store.apply(batch).await };
-    if generation.place() == 0
-        && let Some(first) = keys.first()
-    {
-        // A store that was not used yet has not found its counters.
-        store.get(std::slice::from_ref(first)).await?;
-    }
-    let place = generation.place();
-    let announced = generation.announce(&keys);
-    let applied = store.apply(batch).await;
-    drop(announced);
-    if generation.place() != place {
-        drop(generation.announce(&keys));
-    }
-    applied
 }
 
 fn is_long(name: &str) -> bool {
@@ -246,8 +224,8 @@ impl Backend for Stored {
     ) -> PyResult<Option<i64>> {
         let key = self.key(area, name).or_raise(py)?;
         let engine = self.engine.get().get(py)?;
-        let ops = vec![Op::Add { key, by, ttl }];
-        match py.detach(|| block_on(announced(engine.store().as_ref(), ops))) {
+        let batch = Batch { objects: Vec::new(), ops: vec![Op::Add { key, by, ttl }] };
+        match py.detach(|| block_on(engine.store().apply(batch))) {
             Ok(Applied::All(done)) => Ok(done.first().and_then(|done| done.count)),
             Ok(Applied::Refused { .. }) => Ok(None),
             // A record is there.
@@ -306,9 +284,9 @@ impl Backend for Stored {
 
     fn apply(&self, py: Python<'_>, changes: Vec<Change>) -> PyResult<bool> {
         let adds = changes.iter().any(|change| matches!(change.write, Write::Add { .. }));
-        let ops = self.ops(changes).or_raise(py)?;
+        let batch = Batch { objects: Vec::new(), ops: self.ops(changes).or_raise(py)? };
         let engine = self.engine.get().get(py)?;
-        match py.detach(|| block_on(announced(engine.store().as_ref(), ops))) {
+        match py.detach(|| block_on(engine.store().apply(batch))) {
             Ok(Applied::All(_)) => Ok(true),
             Ok(Applied::Refused { .. }) => Ok(false),
             // A record has taken the place of a counter.
@@ -327,7 +305,7 @@ impl Backend for Stored {
                     let doomed = page.entries.into_iter().map(|(key, _)| key);
                     let doomed = doomed.filter(|key| key.bytes().starts_with(&scan.prefix));
                     let ops = doomed.map(|key| Op::Delete { key, when: When::Always }).collect();
-                    announced(store, ops).await?;
+                    store.apply(Batch { objects: Vec::new(), ops }).await?;
                     scan.cursor = page.next;
                     if scan.cursor.is_none() {
                         return Ok(());
