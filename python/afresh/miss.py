@@ -149,7 +149,7 @@ def prepare(
     except AfreshError as error:
         if options.strict:
             raise
-        warn.store(f"{memo.name} runs without the store", error)
+        troubled(memo, f"{memo.name} runs without the store", error)
     else:
         if isinstance(found, Outcome):
             return answered(memo, args, kwargs, call, found)
@@ -163,6 +163,12 @@ def missed(memo: Memo, call: _afresh.Call | None) -> None:
     """Counts a call that runs."""
     memo._count("misses")
     settings.note(memo, call, "uncached" if call is None else "miss")
+
+
+def troubled(memo: Memo, text: str, error: Exception) -> None:
+    """Counts an error of the store, and warns of it."""
+    memo._count("store_errors")
+    warn.store(text, error)
 
 
 def answered(
@@ -231,6 +237,7 @@ class Run:
         if self._mark is not None:
             self._mark.__exit__()
         self._watch.end()
+        self._memo._time("run", took)
         # A child that was forked by the function comes back here too; the run is its parent's.
         if self._ticket is None or not self._ticket.held:
             return Outcome(value)
@@ -338,7 +345,11 @@ def begin(
         hit, ready = held(memo, call)
         if hit is not None:
             return taken(memo, call, hit, load)
-        found = ready.begin(options.wait)
+        found = ready.begin(0)
+        if found is None:
+            began = time.perf_counter()
+            found = ready.begin(options.wait)
+            waited(memo, found, time.perf_counter() - began)
         if found is None:
             warn.once(f"{memo.name}: the running computation took longer than {options.wait} s; computing here too")
             break
@@ -348,6 +359,13 @@ def begin(
         if not memo._tracks:
             return taken(memo, call, found, load)
     return call.start()
+
+
+def waited(memo: Memo, begun: Any, took: float) -> None:
+    """Counts that somebody else's run was waited for."""
+    memo._time("wait", took)
+    if type(begun) is _afresh.Hit:
+        memo._count("coalesced")
 
 
 def held(memo: Memo, call: _afresh.Call) -> tuple[_afresh.Hit | None, _afresh.Call]:
@@ -371,6 +389,7 @@ def taken(memo: Memo, call: _afresh.Call, hit: _afresh.Hit, load: bool) -> Outco
     except Exception as problem:
         warn.once(f"{memo.name} is computed again: the stored result cannot be loaded: {problem}")
         return hit.ticket or call.start()
+    memo._count("read_bytes", hit.size)
     if error is not None:
         return Outcome(None, commit_hash=hit.commit, hit=hit, error=error)
     return Outcome(value, commit_hash=hit.commit, hash=hit.hash, size=hit.size, hit=hit)
@@ -478,6 +497,7 @@ def failed(
 ) -> None:
     """Records a failure, and with the exception the failed commit's hash: empty where it could not be recorded."""
     memo._count("errors")
+    memo._time("run", took)
     # Set also where it is there: the same exception may have come through an inner call.
     error.__dict__["__afresh_commit__"] = ""
     if ticket is None or not ticket.held:
@@ -501,7 +521,7 @@ def failed(
         error.__dict__["__afresh_commit__"] = report[0]
     except Exception as problem:
         ticket.release()
-        warn.store(f"{memo.name}: a failure could not be recorded", problem)
+        troubled(memo, f"{memo.name}: a failure could not be recorded", problem)
 
 
 def _message(error: BaseException) -> str:
@@ -558,6 +578,7 @@ def keep(
             publish=publish,
             ttl=freshness.lasting(options, value, *asked),
         )
+        memo._count("written_bytes", size)
         return Outcome(value, commit_hash=commit, hash=hash or "", size=size, value_digest=digest)
     except Exception as error:
         ticket.release()
@@ -570,7 +591,7 @@ def unstored(memo: Memo, error: Exception, options: Options | None = None) -> No
     options = memo._options if options is None else options
     if options.strict and isinstance(error, AfreshError):
         raise error
-    warn.store(f"{memo.name}: the result could not be stored", error)
+    troubled(memo, f"{memo.name}: the result could not be stored", error)
 
 
 def unfit(memo: Memo, value: Any, error: Exception, ticket: _afresh.Ticket, took: float) -> None:

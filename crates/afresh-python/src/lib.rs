@@ -10,6 +10,7 @@ mod attached;
 mod awaitable;
 mod binder;
 mod call;
+mod census;
 mod cli;
 mod commit;
 mod counters;
@@ -44,7 +45,7 @@ fn _afresh(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<awaitable::Awaitable>()?;
-    awaitable::install(module.py());
+    awaitable::install::<awaitable::Awaitable>(module.py());
     module.add_class::<call::Call>()?;
     module.add_class::<call::Hit>()?;
     module.add_class::<ticket::Ticket>()?;
@@ -58,6 +59,7 @@ fn _afresh(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(files::digest_file, module)?)?;
     module.add_function(wrap_pyfunction!(frame::unframe, module)?)?;
     module.add_function(wrap_pyfunction!(cli::main, module)?)?;
+    census::register(module)?;
     kv::register(module)?;
     units::register(module)?;
     digest::register(module)?;

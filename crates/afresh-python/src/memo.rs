@@ -7,6 +7,7 @@
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use afresh::{
     Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, Tag, Verdict, fp1,
@@ -23,7 +24,7 @@ use crate::attached::Attached;
 use crate::awaitable::Awaitable;
 use crate::binder::Binder;
 use crate::call::{Call, Hit};
-use crate::counters::Counters;
+use crate::counters::{self, Counters};
 use crate::digest::{Digester, Undigestable, outline};
 use crate::engine::{Engine, Tags, tags};
 use crate::errors::OrRaise;
@@ -63,6 +64,8 @@ struct Definition {
     /// Where nothing more is asked of a run: the labels of what it gives.
     plainly: Option<Arc<Vec<Tag>>>,
     mapped: bool,
+    /// Whether the store answers at once, so that an event loop may ask it.
+    near: bool,
 }
 
 /// A remembered function.
@@ -158,13 +161,22 @@ impl Memo {
         drop(self.definition.with(py, |definition| std::mem::replace(definition, new)));
     }
 
+    /// The definition, if it is of the function as it is now.
     #[inline]
-    fn definition(slf: &Bound<'_, Self>) -> PyResult<Arc<Definition>> {
-        let py = slf.py();
-        if let Some(definition) = slf.get().current(py)
+    fn standing(&self, py: Python<'_>) -> PyResult<Option<Arc<Definition>>> {
+        if let Some(definition) = self.current(py)
             && definition.configured == modes::configured()
             && definition.validity.stands(py)?
         {
+            return Ok(Some(definition));
+        }
+        Ok(None)
+    }
+
+    #[inline]
+    fn definition(slf: &Bound<'_, Self>) -> PyResult<Arc<Definition>> {
+        let py = slf.py();
+        if let Some(definition) = slf.get().standing(py)? {
             return Ok(definition);
         }
         slf.call_method0(intern!(py, "_define"))?;
@@ -226,7 +238,16 @@ impl Memo {
         if modes::watched() {
             return Self::watched(slf, args, kwargs);
         }
-        let definition = Self::definition(slf);
+        Self::find_by(slf, Self::definition(slf), args, kwargs)
+    }
+
+    #[inline]
+    fn find_by<'py>(
+        slf: &Bound<'py, Self>,
+        definition: PyResult<Arc<Definition>>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Found<'py>> {
         if let Ok(definition) = &definition
             && let Ok(Some((value, answer))) = Self::known(definition, args, kwargs)
         {
@@ -308,7 +329,7 @@ impl Memo {
         Ok(match Self::prepare(py, definition, args, kwargs)? {
             Prepared::Misfit => Found::Misfit,
             Prepared::Nameless(why) => Found::Missed(None, Some(why)),
-            Prepared::Ready(ready) => match Self::hit(py, &ready, args, kwargs) {
+            Prepared::Ready(ready) => match Self::hit(slf, &ready, args, kwargs) {
                 Ok(Some((value, answer))) => {
                     Self::used(slf, &ready.definition, &answer, args, kwargs)?;
                     Found::Value(value)
@@ -332,17 +353,58 @@ impl Memo {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>> {
         let py = slf.py();
-        let found = match Self::find(slf, args, kwargs)? {
-            Found::Value(value) => Ok(value),
-            Found::Misfit => Err(slf.get().function.bind(py).call(args, kwargs)?),
-            Found::Missed(call, problem) => {
+        let found = match Self::at_hand(slf, args, kwargs)? {
+            Some(Found::Value(value)) => Ok(value),
+            Some(Found::Misfit) => Err(slf.get().function.bind(py).call(args, kwargs)?),
+            Some(Found::Missed(call, problem)) => {
                 let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
                 let call = call.map(|call| Py::new(py, *call)).transpose()?;
                 Err(slf.call_method1(intern!(py, "_miss"), (args, kwargs, call, problem))?)
             }
+            None => {
+                let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
+                Err(slf.call_method1(intern!(py, "_far"), (args, kwargs))?)
+            }
         };
         warn(py)?;
         Ok(found)
+    }
+
+    /// As `find`, but none where a store would have to be asked that an event loop must not wait for.
+    #[inline]
+    fn at_hand<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Option<Found<'py>>> {
+        if modes::watched() {
+            return Self::unless_distant(slf, || Self::watched(slf, args, kwargs));
+        }
+        let Ok(Some(definition)) = slf.get().standing(slf.py()) else {
+            return Self::unless_distant(slf, || Self::find(slf, args, kwargs));
+        };
+        if definition.near {
+            return Self::find_by(slf, Ok(definition), args, kwargs).map(Some);
+        }
+        match Self::known(&definition, args, kwargs) {
+            // To renew an answer, the store is asked who may.
+            Ok(Some((value, answer))) if answer.verdict == Verdict::Fresh => {
+                Self::used(slf, &definition, &answer, args, kwargs)?;
+                Ok(Some(Found::Value(value)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    #[inline(never)]
+    fn unless_distant<'py>(
+        slf: &Bound<'py, Self>,
+        find: impl FnOnce() -> PyResult<Found<'py>>,
+    ) -> PyResult<Option<Found<'py>>> {
+        if slf.getattr(intern!(slf.py(), "_distant"))?.is_truthy()? {
+            return Ok(None);
+        }
+        find().map(Some)
     }
 
     fn missed<'py>(
@@ -401,11 +463,12 @@ impl Memo {
 
     /// The value of a hit; none is none, whatever the reason.
     fn hit<'py>(
-        py: Python<'py>,
+        slf: &Bound<'py, Self>,
         ready: &Ready<'py>,
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Option<(Bound<'py, PyAny>, Used)>> {
+        let py = slf.py();
         let definition = &ready.definition;
         if !definition.pickle {
             return Ok(None);
@@ -426,8 +489,10 @@ impl Memo {
             .tier
             .with(py, |tier| tier.stamp(&engine, fingerprint))
             .flatten();
+        let began = Instant::now();
         let found = py.detach(|| block_on(engine.lookup(fingerprint, policy)));
         let Ok(Some(hit)) = found else { return Ok(None) };
+        slf.get().counters.looked_up(hit.bytes.len(), began.elapsed());
         if !matches!(hit.head.codec.as_str(), "pickle" | "safe-pickle") {
             return Ok(None);
         }
@@ -626,8 +691,14 @@ impl Memo {
     }
 
     /// Counts something.
-    fn _count(&self, name: &str) -> PyResult<()> {
-        self.counters.count(name)
+    #[pyo3(signature = (name, by=1))]
+    fn _count(&self, name: &str, by: u64) -> PyResult<()> {
+        self.counters.count(name, by)
+    }
+
+    /// Counts something that took so many seconds.
+    fn _time(&self, name: &str, seconds: f64) -> PyResult<()> {
+        self.counters.time(name, seconds)
     }
 
     /// Counts a hit.
@@ -637,7 +708,7 @@ impl Memo {
 
     /// What was counted.
     fn _counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.counters.dict(py)
+        self.counters.totals().dict(py)
     }
 
     /// Sets identity and configuration; called by `_define` in Python.
@@ -663,6 +734,8 @@ impl Memo {
     ) -> PyResult<()> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let py = parameters.py();
+        counters::enroll(&self.counters, &name);
+        let near = engine.get().near(py)?;
         let policy = terms.policy();
         let definition = Definition {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
@@ -680,6 +753,7 @@ impl Memo {
             pickle,
             plainly: plain.map(|pairs| tags(py, pairs)).transpose()?.map(Arc::new),
             mapped,
+            near,
         };
         self.replace(py, Some(Arc::new(definition)));
         Ok(())
@@ -701,6 +775,21 @@ impl Memo {
             Prepared::Ready(ready) => (Some(ready.call(slf.py(), false)?), None),
             Prepared::Misfit => (None, None),
             Prepared::Nameless(why) => (None, Some(why)),
+        })
+    }
+
+    /// Looks for the answer, as a call does: whether there is one, the answer, or the call and what went wrong. Neither
+    /// where the arguments do not fit, or nothing is to be looked for.
+    #[pyo3(signature = (args, kwargs))]
+    fn _look<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: &Bound<'py, PyDict>,
+    ) -> PyResult<(bool, Option<Bound<'py, PyAny>>, Option<Call>, Option<String>)> {
+        Ok(match Self::find(slf, args, Some(kwargs))? {
+            Found::Value(value) => (true, Some(value), None, None),
+            Found::Misfit => (false, None, None, None),
+            Found::Missed(call, problem) => (false, None, call.map(|call| *call), problem),
         })
     }
 

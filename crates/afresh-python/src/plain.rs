@@ -54,9 +54,13 @@ pub(crate) fn make<'py>(
     let Ok(running) = Running::of(py, &call.value) else {
         return Ok(Made::Other(Bound::new(py, call)?, None));
     };
+    let began = Instant::now();
     let ticket = match call.wait(py, None) {
         Ok(Some(Begun::Run(ticket))) => ticket,
         Ok(Some(begun)) => {
+            if matches!(begun, Begun::Hit(_)) {
+                memo.get().counters.coalesced(began.elapsed());
+            }
             let call = Bound::new(py, call)?;
             let begun = Call::given(&call, begun)?.into_bound(py);
             return Ok(Made::Other(call, Some(begun)));
@@ -80,6 +84,7 @@ pub(crate) fn make<'py>(
     mark.leave();
     match made {
         Ok(value) => {
+            memo.get().counters.ran(took);
             // A child that was forked by the function comes back here too; the run is its parent's.
             if run.process != std::process::id() {
                 std::mem::forget(run.ticket);
@@ -130,7 +135,10 @@ impl Run {
         let output = Output::Bytes { codec: CODEC.to_owned(), blob, value };
         let ticket = self.ticket;
         match py.detach(|| block_on(ticket.finish(execution, output))).or_raise(py) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                memo.get().counters.wrote(len);
+                Ok(())
+            }
             Err(error) => imported(py, &UNSTORED, "afresh.miss", "unstored")?
                 .call1((memo, error.value(py)))
                 .map(drop),

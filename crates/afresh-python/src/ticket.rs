@@ -201,6 +201,13 @@ impl Ticket {
             && self.ticket.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
+    /// Whether others of this process wait for what comes of it.
+    #[getter]
+    fn awaited(&self) -> bool {
+        let ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner);
+        ticket.as_ref().is_some_and(afresh::Ticket::is_awaited)
+    }
+
     /// Lets go without recording anything; others may run.
     fn release(&self) {
         drop(self.mine());

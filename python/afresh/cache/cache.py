@@ -247,7 +247,9 @@ class Cache(AwaitedStateCommands, Decorators):
 
     async def is_locked(self, key: str, wait: float | None = None, step: float = 0.1) -> bool:
         """Whether somebody has the lock; with ``wait``, whether still so after that many seconds."""
-        return bool(await adrive(self.sync._is_locked(key, wait, step)))
+        if not self.sync._around.idle:
+            return bool(await self._around(SyncCache.is_locked, self._is_locked, key, wait, step))
+        return await self._is_locked(key, wait, step)
 
     def lock(self, key: str, expire: Span, wait: bool | float = True) -> Lock:
         """A block that one owner at a time is in. ``expire`` is for owners that vanish; who must not wait, or not that
@@ -322,6 +324,9 @@ class Cache(AwaitedStateCommands, Decorators):
 
     def _core(self) -> SyncCache:
         return self.sync
+
+    async def _is_locked(self, key: str, wait: float | None, step: float) -> bool:
+        return bool(await adrive(self.sync._is_locked(key, wait, step)))
 
     async def _count(self) -> int:
         if self.sync.is_disable("get_keys_count"):

@@ -317,6 +317,7 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
             self._waiters.wake(key)
         return bool(given)
 
+    @command
     def is_locked(self, key: str, wait: float | None = None, step: float = 0.1) -> bool:
         """Whether somebody has the lock; with ``wait``, whether still so after that many seconds."""
         return bool(drive(self._is_locked(key, wait, step)))
@@ -441,6 +442,7 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
         return all(route.near for route in self._routes.all)
 
     def _degrade(self, error: AfreshError) -> None:
+        _afresh.count_cache_error(self.name)
         warn.store("the cache cannot be used and does without", error)
 
     def _put(

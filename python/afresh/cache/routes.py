@@ -164,7 +164,7 @@ def connect(
         if room is None and "size" in options:
             room = _afresh.parse_size(options["size"])
         most = int(entries) if entries is not None else ENTRIES
-        return _afresh.Kv(chosen, entries=most, size=room if room is not None else SIZE), True
+        return _afresh.Kv(chosen, name=name, entries=most, size=room if room is not None else SIZE), True
     if entries is not None or (size is not None and not client_side):
         raise ConfigError("only `memory:` takes `entries`, and only it and `client_side` a `size`")
     from afresh import stores

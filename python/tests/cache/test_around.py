@@ -91,6 +91,7 @@ def test_a_middleware_sees_every_command(world):
     world.do("delete_match", "x*")
     world.do("set_lock", "l", "me", 5)
     world.do("unlock", "l", "me")
+    world.do("is_locked", "l")
     world.do("get_size", "k")
     assert [entry[1:] for entry in log] == [
         ("set", (), {"key": "k", "value": 1, "expire": 5, "exist": None, "tags": ()}),
@@ -108,6 +109,7 @@ def test_a_middleware_sees_every_command(world):
         ("delete_match", (), {"pattern": "x*"}),
         ("set_lock", (), {"key": "l", "value": "me", "expire": 5}),
         ("unlock", (), {"key": "l", "value": "me"}),
+        ("is_locked", (), {"key": "l", "wait": None, "step": 0.1}),
         ("get_size", (), {"key": "k"}),
     ]
 

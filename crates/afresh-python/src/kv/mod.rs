@@ -13,6 +13,7 @@ mod squeeze;
 mod state;
 mod stored;
 mod table;
+mod tally;
 mod value;
 
 use pyo3::prelude::*;
@@ -27,5 +28,9 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(guards::count_outcome, module)?)?;
     module.add_function(wrap_pyfunction!(squeeze::zstd, module)?)?;
     module.add_function(wrap_pyfunction!(squeeze::unzstd, module)?)?;
-    module.add_class::<ready::Ready>()
+    module.add_function(wrap_pyfunction!(tally::cache_counts, module)?)?;
+    module.add_function(wrap_pyfunction!(tally::count_cache_error, module)?)?;
+    module.add_class::<ready::Ready>()?;
+    crate::awaitable::install::<ready::Ready>(module.py());
+    Ok(())
 }
