@@ -109,7 +109,7 @@ impl Direct {
             && let (Some(kv), Ok(key)) = (slf.get().kv(py), key.cast_exact::<PyString>())
             && let Some(ttl) = plain(expire)
         {
-            return kv.get().set(key, value, ttl, false, None, None, None, None);
+            return kv.get().set(key, value, ttl, false, None, None, None, None, false);
         }
         let none = PyTuple::empty(py).into_any();
         let arguments = (key, value, expire, exist, tags.unwrap_or(&none));
