@@ -13,7 +13,7 @@ use afresh_core::{
 use crate::busy::{Busy, Owner};
 use crate::engine::Engine;
 use crate::flight::{Flight, Joined};
-use crate::hostlock::HostLock;
+use crate::hostlock::{HostLock, Landing};
 use crate::policy::{Early, Evidence, Policy, Verdict, judge};
 use crate::sign::Claim;
 use crate::ticket::{Ticket, head, random};
@@ -186,10 +186,13 @@ impl Engine {
     pub async fn resume(&self, busy: Busy, policy: &Policy) -> Result<Begun> {
         match busy.owner {
             Owner::Here(_) => self.begin(&busy.fingerprint, policy).await,
-            Owner::Elsewhere { wait, flight } => {
-                let lock = wait.take();
-                self.run(&busy.fingerprint, policy, flight, lock).await
-            }
+            Owner::Elsewhere { wait, flight } => match wait.take() {
+                Some(Landing::Lock(lock)) => {
+                    self.run(&busy.fingerprint, policy, flight, Some(lock)).await
+                }
+                Some(Landing::Ended) => self.landed(&busy.fingerprint, policy, flight).await,
+                None => self.run(&busy.fingerprint, policy, flight, None).await,
+            },
         }
     }
 
@@ -243,6 +246,20 @@ impl Engine {
                 }
                 Leased::Here(None)
             }
+        }
+    }
+
+    /// Another process has ended; everybody who waited for it looks at the same time, and need not have the lease for
+    /// that.
+    async fn landed(
+        &self,
+        fingerprint: &Fingerprint,
+        policy: &Policy,
+        flight: Flight,
+    ) -> Result<Begun> {
+        match self.lookup(fingerprint, policy).await? {
+            Some(hit) if hit.verdict == Verdict::Fresh => Ok(Begun::Hit(hit)),
+            _ => self.lead(fingerprint, policy, flight).await,
         }
     }
 

@@ -13,6 +13,7 @@ mod accepted;
 mod access;
 mod archive;
 mod begin;
+mod bell;
 mod busy;
 mod diff;
 mod engine;

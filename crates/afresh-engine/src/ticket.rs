@@ -84,6 +84,11 @@ impl Ticket {
         &self.fingerprint
     }
 
+    /// Whether other callers of this engine wait for what comes of it now.
+    pub fn is_awaited(&self) -> bool {
+        self.flight.as_ref().is_some_and(Flight::is_awaited)
+    }
+
     /// Records the execution without making it the answer.
     #[must_use]
     pub fn unpublished(mut self) -> Self {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use afresh::{
     Argument, Asked, Begun, Bytes, CommitId, Execution, Explanation, Fingerprint, Function, Policy,
-    RAISED, Verdict,
+    RAISED, Tag, Verdict,
 };
 use pollster::block_on;
 use pyo3::prelude::*;
@@ -32,6 +32,8 @@ pub(crate) struct Call {
     pub(crate) policy: Policy,
     /// Whether it was just looked up, in vain.
     pub(crate) looked: bool,
+    /// Where the run may be [plain](crate::plain): the labels of what it gives.
+    pub(crate) plain: Option<Arc<Vec<Tag>>>,
     /// The values that may have an inside, by place; given up when the call runs.
     pub(crate) insides: Mutex<Vec<(usize, Py<PyAny>)>>,
 }
@@ -66,23 +68,87 @@ impl Call {
     }
 
     /// The right to run, with what is inside the arguments now: the function may change them.
-    fn ticket(slf: &Bound<'_, Self>, ticket: afresh::Ticket) -> PyResult<Ticket> {
-        let values = std::mem::take(&mut *slf.get().insides());
-        let outlines = slf.get().outlines(slf.py(), values)?;
+    pub(crate) fn outlined(
+        &self,
+        py: Python<'_>,
+        ticket: afresh::Ticket,
+    ) -> PyResult<afresh::Ticket> {
+        let values = std::mem::take(&mut *self.insides());
+        if values.is_empty() {
+            return Ok(ticket);
+        }
+        let outlines = self.outlines(py, values)?;
         let outlines = outlines.into_iter().map(|(place, _, bytes)| (place, bytes)).collect();
-        Ok(Ticket::new(slf.clone().unbind(), ticket.outlined(outlines)))
+        Ok(ticket.outlined(outlines))
+    }
+
+    fn ticket(slf: &Bound<'_, Self>, ticket: afresh::Ticket) -> PyResult<Ticket> {
+        let ticket = slf.get().outlined(slf.py(), ticket)?;
+        Ok(Ticket::new(slf.clone().unbind(), ticket))
     }
 
     pub(crate) fn execution(&self) -> Execution {
+        self.executed(self.arguments.clone(), Vec::new())
+    }
+
+    /// As [`execution`](Self::execution), of a plain call.
+    pub(crate) fn into_execution(mut self) -> Execution {
+        let arguments = std::mem::take(&mut self.arguments);
+        let tags = self.plain.as_deref().cloned().unwrap_or_default();
+        self.executed(arguments, tags)
+    }
+
+    fn executed(&self, arguments: Vec<Argument>, tags: Vec<Tag>) -> Execution {
         Execution {
             function: Arc::clone(&self.function),
-            arguments: self.arguments.clone(),
-            inputs: self.arguments.iter().filter_map(|argument| argument.source).collect(),
-            tags: Vec::new(),
+            inputs: arguments.iter().filter_map(|argument| argument.source).collect(),
+            arguments,
+            tags,
             // What lives by being used has no end that could be written down.
             ttl: self.policy.ttl.filter(|_| !self.policy.sliding),
             took: None,
         }
+    }
+
+    /// Begins, and waits for as long as somebody else runs; `None` where that takes more than `wait` seconds.
+    pub(crate) fn wait(&self, py: Python<'_>, wait: Option<f64>) -> PyResult<Option<Begun>> {
+        let engine = self.engine.get().get(py)?;
+        let until = wait
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok())
+            .and_then(|span| Instant::now().checked_add(span));
+        let mut begun = py.detach(|| block_on(self.first(&engine))).or_raise(py)?;
+        loop {
+            let busy = match begun {
+                Begun::Busy(busy) => busy,
+                begun => return Ok(Some(begun)),
+            };
+            loop {
+                let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+                if left == Some(Duration::ZERO) {
+                    return Ok(None);
+                }
+                if py.detach(|| busy.wait_timeout(left.map_or(SLICE, |left| left.min(SLICE)))) {
+                    break;
+                }
+                py.check_signals()?;
+            }
+            begun = py.detach(|| block_on(engine.resume(busy, &self.policy))).or_raise(py)?;
+        }
+    }
+
+    /// What beginning came to, for Python: a Hit or a Ticket, or None where somebody runs.
+    pub(crate) fn given(slf: &Bound<'_, Self>, begun: Begun) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        Ok(match begun {
+            Begun::Hit(hit) => Py::new(py, Hit::new(hit))?.into_any(),
+            Begun::Stale(hit, ticket) => {
+                let ticket = ticket.map(|ticket| Ticket::new(slf.clone().unbind(), ticket));
+                let ticket = ticket.map(|ticket| Py::new(py, ticket)).transpose()?;
+                Py::new(py, Hit { hit: *hit, ticket })?.into_any()
+            }
+            Begun::Run(ticket) => Py::new(py, Self::ticket(slf, ticket)?)?.into_any(),
+            Begun::Busy(_) => py.None(),
+        })
     }
 }
 
@@ -147,6 +213,7 @@ impl Call {
             value: self.value,
             policy: Policy { except: commit.parse().ok(), ..self.policy },
             looked: false,
+            plain: None,
             insides: Mutex::new(insides),
         }
     }
@@ -189,35 +256,9 @@ impl Call {
     fn begin(slf: &Bound<'_, Self>, wait: Option<f64>) -> PyResult<Option<Py<PyAny>>> {
         let py = slf.py();
         let call = slf.get();
-        let engine = call.engine.get().get(py)?;
-        let until = wait
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok())
-            .and_then(|span| Instant::now().checked_add(span));
-        let mut begun = py.detach(|| block_on(call.first(&engine))).or_raise(py)?;
-        loop {
-            let busy = match begun {
-                Begun::Hit(hit) => return Ok(Some(Py::new(py, Hit::new(hit))?.into_any())),
-                Begun::Stale(hit, ticket) => {
-                    let ticket = ticket.map(|ticket| Ticket::new(slf.clone().unbind(), ticket));
-                    let ticket = ticket.map(|ticket| Py::new(py, ticket)).transpose()?;
-                    return Ok(Some(Py::new(py, Hit { hit: *hit, ticket })?.into_any()));
-                }
-                Begun::Run(ticket) => {
-                    return Ok(Some(Py::new(py, Self::ticket(slf, ticket)?)?.into_any()));
-                }
-                Begun::Busy(busy) => busy,
-            };
-            loop {
-                let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-                if left == Some(Duration::ZERO) {
-                    return Ok(None);
-                }
-                if py.detach(|| busy.wait_timeout(left.map_or(SLICE, |left| left.min(SLICE)))) {
-                    break;
-                }
-                py.check_signals()?;
-            }
-            begun = py.detach(|| block_on(engine.resume(busy, &call.policy))).or_raise(py)?;
+        match call.wait(py, wait)? {
+            Some(begun) => Self::given(slf, begun).map(Some),
+            None => Ok(None),
         }
     }
 

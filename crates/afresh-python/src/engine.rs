@@ -165,7 +165,7 @@ impl Engine {
 
     /// Whether the store answers at once, without a network or code of the user's.
     #[getter]
-    fn near(&self, py: Python<'_>) -> PyResult<bool> {
+    pub(crate) fn near(&self, py: Python<'_>) -> PyResult<bool> {
         Ok(self.object.is_none() && self.get(py)?.store().info().capabilities.near)
     }
 

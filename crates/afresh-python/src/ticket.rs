@@ -43,7 +43,12 @@ type Report = (String, Option<String>, u64, bool);
 
 impl Ticket {
     pub(crate) fn new(call: Py<Call>, ticket: afresh::Ticket) -> Self {
-        Self { call, ticket: Mutex::new(Some(ticket)), process: std::process::id() }
+        Self::of(call, ticket, std::process::id())
+    }
+
+    /// As one that was given to this process.
+    pub(crate) fn of(call: Py<Call>, ticket: afresh::Ticket, process: u32) -> Self {
+        Self { call, ticket: Mutex::new(Some(ticket)), process }
     }
 
     /// The ticket, unless it has been taken before; in a forked child it is forgotten.
@@ -194,6 +199,13 @@ impl Ticket {
     fn held(&self) -> bool {
         self.process == std::process::id()
             && self.ticket.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Whether others of this process wait for what comes of it.
+    #[getter]
+    fn awaited(&self) -> bool {
+        let ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner);
+        ticket.as_ref().is_some_and(afresh::Ticket::is_awaited)
     }
 
     /// Lets go without recording anything; others may run.

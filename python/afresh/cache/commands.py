@@ -425,6 +425,7 @@ class SyncCache(_afresh.Direct, Decorators):
         return all(route.near for route in self._routes.all)
 
     def _degrade(self, error: AfreshError) -> None:
+        _afresh.count_cache_error(self.name)
         warn.store("the cache cannot be used and does without", error)
 
     def _put(

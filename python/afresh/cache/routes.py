@@ -155,7 +155,7 @@ def connect(
         size = size if size is not None else options.get("size")
         most = int(entries) if entries is not None else ENTRIES
         room = _afresh.parse_size(size) if isinstance(size, str) else size
-        return _afresh.Kv(chosen, entries=most, size=room if room is not None else SIZE), True
+        return _afresh.Kv(chosen, name=name, entries=most, size=room if room is not None else SIZE), True
     if entries is not None or size is not None:
         raise ConfigError("only `memory:` takes `entries` and `size`")
     from afresh import stores

@@ -21,6 +21,7 @@ use super::overlay::{Checks, Overlay};
 use super::record::Seal;
 use super::stored::Stored;
 use super::table::Memory;
+use super::tally::Tally;
 use super::value::Codec;
 use crate::attached::Attached;
 use crate::engine::Engine;
@@ -30,6 +31,7 @@ use crate::engine::Engine;
 pub(crate) struct Kv {
     backend: Arc<dyn Backend>,
     codec: Arc<Codec>,
+    tally: Arc<Tally>,
     /// The same as `backend`, in a transaction.
     overlay: Option<Arc<Overlay>>,
 }
@@ -121,6 +123,30 @@ impl Kv {
         }
     }
 
+    /// The value under a key, not counted yet: see [`hit`](Self::hit).
+    #[inline]
+    pub(crate) fn at_hand<'py>(
+        &self,
+        key: &Bound<'py, PyString>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.live(key.py(), key.to_str()?)? {
+            Some(found) => self.codec.value(key.py(), found.datum),
+            None => Ok(None),
+        }
+    }
+
+    /// What was at hand is used.
+    pub(crate) fn hit(&self) {
+        self.tally.looked(true);
+    }
+
+    fn written(&self, placed: Placed) -> bool {
+        if placed == Placed::Done {
+            self.tally.wrote();
+        }
+        placed == Placed::Done
+    }
+
     /// Removes what is there; whether it was alive.
     fn remove(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
         loop {
@@ -134,6 +160,7 @@ impl Kv {
             };
             let alive = self.holds(py, &found)?;
             if self.backend.delete(py, Area::Value, name, when(Some(&found)))? {
+                self.tally.removed();
                 return Ok(alive);
             }
         }
@@ -169,7 +196,8 @@ impl Kv {
             }
             None => Arc::new(Memory::new(entries, size)),
         };
-        Ok(Self { backend, codec: Arc::new(Codec::new(codec)?), overlay: None })
+        let (codec, tally) = (Arc::new(Codec::new(codec)?), Tally::of(name));
+        Ok(Self { backend, codec, tally, overlay: None })
     }
 
     /// Whether commands are done at once, without a network.
@@ -185,7 +213,9 @@ impl Kv {
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = key.py();
-        match self.live(py, key.to_str()?)? {
+        let found = self.live(py, key.to_str()?)?;
+        self.tally.looked(found.is_some());
+        match found {
             Some(found) => Ok(self.codec.value(py, found.datum)?.or(default)),
             None => Ok(default),
         }
@@ -205,6 +235,7 @@ impl Kv {
                 Some(found) if self.holds(py, &found)? => self.codec.value(py, found.datum)?,
                 _ => None,
             };
+            self.tally.looked(value.is_some());
             values.append(value.or_else(|| default.clone()))?;
         }
         Ok(values)
@@ -212,7 +243,9 @@ impl Kv {
 
     /// The value, its version, and the seconds that it has left; `None` where there is none.
     fn read<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Read<'py>>> {
-        let Some(found) = self.live(py, key)? else { return Ok(None) };
+        let found = self.live(py, key)?;
+        self.tally.looked(found.is_some());
+        let Some(found) = found else { return Ok(None) };
         let (version, left) = (found.version, found.left.map(|left| left.as_secs_f64()));
         let value = self.codec.value(py, found.datum)?;
         Ok(value.map(|value| (value, version, left)))
@@ -242,7 +275,8 @@ impl Kv {
         if let (Ttl::For(ttl), None, None, false) = (&ttl, exist, version, keep) {
             let datum = self.codec.datum(self.backend(), name, value, marks.is_some())?;
             let new = New { datum, marks, ttl: *ttl, pinned: false };
-            return Ok(self.backend.put(py, Area::Value, name, new, When::Always)? == Placed::Done);
+            let placed = self.backend.put(py, Area::Value, name, new, When::Always)?;
+            return Ok(self.written(placed));
         }
         loop {
             let found = self.backend.one(py, Area::Value, name)?;
@@ -270,9 +304,8 @@ impl Kv {
             let datum = self.codec.datum(self.backend(), name, value, marks.is_some())?;
             let new = New { datum, marks: marks.clone(), ttl, pinned: false };
             match self.backend.put(py, Area::Value, name, new, when(found.as_ref()))? {
-                Placed::Done => return Ok(true),
-                Placed::NoRoom => return Ok(false),
                 Placed::Refused => {}
+                placed => return Ok(self.written(placed)),
             }
         }
     }
@@ -443,7 +476,8 @@ impl Kv {
         };
         let overlay = Arc::new(Overlay::new(self.backend.clone(), checks));
         let backend: Arc<dyn Backend> = overlay.clone();
-        Ok(Self { backend, codec: self.codec.clone(), overlay: Some(overlay) })
+        let (codec, tally) = (self.codec.clone(), self.tally.clone());
+        Ok(Self { backend, codec, tally, overlay: Some(overlay) })
     }
 
     /// Whether the transaction changes anything beside storing what was computed, and whether it does more than storing

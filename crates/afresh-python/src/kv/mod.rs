@@ -10,6 +10,7 @@ mod ready;
 mod record;
 mod stored;
 mod table;
+mod tally;
 mod value;
 
 use pyo3::prelude::*;
@@ -22,6 +23,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<direct::Hits>()?;
     module.add_function(wrap_pyfunction!(guards::admit, module)?)?;
     module.add_function(wrap_pyfunction!(guards::count_outcome, module)?)?;
+    module.add_function(wrap_pyfunction!(tally::cache_counts, module)?)?;
+    module.add_function(wrap_pyfunction!(tally::count_cache_error, module)?)?;
     module.add_class::<ready::Ready>()?;
     crate::awaitable::install::<ready::Ready>(module.py());
     Ok(())
