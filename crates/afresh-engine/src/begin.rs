@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use afresh_core::{
-    Applied, Batch, Bytes, CommitId, Entry, Fingerprint, Head, Key, Kind, ObjectId, ObjectRef, Op,
-    Result, Timestamp, Version, When,
+    Applied, Batch, Bytes, CommitId, Entry, Fingerprint, Head, Key, Kind, NewEntry, ObjectId,
+    ObjectRef, Op, Result, Timestamp, Value, Version, When,
 };
 
 use crate::busy::{Busy, Owner};
@@ -294,13 +294,33 @@ impl Engine {
         Ok((seen.hit, basis))
     }
 
+    /// Makes a counter that is not there. A server may lose one (an eviction, a flush), and then "still absent" would
+    /// not tell that an answer was taken back meanwhile; a version does, because it never comes again. Whoever may
+    /// not write it will publish nothing either.
+    async fn found_counter(&self, name: &'static str) -> Option<Version> {
+        let entry = NewEntry { value: Value::Count(0), ..NewEntry::record(Bytes::new()) };
+        let op = Op::Put { key: Key::count(name), entry, when: When::Absent };
+        match self.apply(Batch { objects: Vec::new(), ops: vec![op] }).await {
+            Ok(Applied::All(done)) => done.first().and_then(|done| done.version),
+            Ok(Applied::Refused { found, .. }) => found,
+            Err(_) => None,
+        }
+    }
+
     /// What is there now, unjudged.
     pub(crate) async fn basis(&self, fingerprint: &Fingerprint) -> Result<(Option<Entry>, Basis)> {
         let keys = [Key::head(fingerprint), Key::count(EPOCH), Key::count(SWEEP)];
         let mut found = self.store().get(&keys).await?.into_iter();
         let head = found.next().flatten();
-        let epoch = found.next().flatten().map(|entry| entry.version);
-        let sweep = found.next().flatten().map(|entry| entry.version);
+        let mut epoch = found.next().flatten().map(|entry| entry.version);
+        let mut sweep = found.next().flatten().map(|entry| entry.version);
+        if !self.store().info().capabilities.near {
+            for (name, counter) in [(EPOCH, &mut epoch), (SWEEP, &mut sweep)] {
+                if counter.is_none() {
+                    *counter = self.found_counter(name).await;
+                }
+            }
+        }
         let version = head.as_ref().map(|entry| entry.version);
         Ok((head, Basis { head: version, parent: None, epoch, sweep }))
     }

@@ -14,12 +14,17 @@ use crate::around::Around;
 use crate::units;
 
 /// Schemes that afresh speaks, or will: a known one without a driver is told apart from a typing error.
-const PLANNED: [&str; 12] = [
+const PLANNED: &[&str] = &[
     "redis",
     "rediss",
+    "redis+sentinel",
+    "rediss+sentinel",
     "redis+cluster",
+    "rediss+cluster",
     "postgresql",
+    "postgres",
     "mysql",
+    "mariadb",
     "mongodb",
     "s3",
     "gs",
@@ -110,8 +115,25 @@ type Open = fn(&str) -> Result<Arc<dyn Store>>;
 
 /// What opens the stores on servers with this scheme, where this build has their driver.
 fn remote(scheme: &str) -> Option<Open> {
-    let known: [(&[&str], Open); 0] = [];
-    known.into_iter().find(|(schemes, _)| schemes.contains(&scheme)).map(|(_, open)| open)
+    let known: &[(&[&str], Open)] = &[
+        #[cfg(feature = "sql")]
+        (&["postgresql", "postgres", "mysql", "mariadb"], afresh_store_sql::open),
+        #[cfg(feature = "redis")]
+        (
+            &[
+                "redis",
+                "rediss",
+                "redis+sentinel",
+                "rediss+sentinel",
+                "redis+cluster",
+                "rediss+cluster",
+            ],
+            afresh_store_redis::open,
+        ),
+        #[cfg(feature = "object")]
+        (&["s3", "gs", "az", "file"], afresh_store_object::open),
+    ];
+    known.iter().find(|(schemes, _)| schemes.contains(&scheme)).map(|(_, open)| *open)
 }
 
 /// The address again, without what was taken out.

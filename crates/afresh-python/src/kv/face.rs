@@ -196,8 +196,12 @@ impl Kv {
             }
             None => Arc::new(Memory::new(entries, size)),
         };
-        let (codec, tally) = (Arc::new(Codec::new(codec)?), Tally::of(name));
-        Ok(Self { backend, codec, tally, overlay: None })
+        Ok(Self {
+            backend,
+            codec: Arc::new(Codec::new(codec)?),
+            tally: Tally::of(name),
+            overlay: None,
+        })
     }
 
     /// Whether commands are done at once, without a network.
@@ -476,8 +480,12 @@ impl Kv {
         };
         let overlay = Arc::new(Overlay::new(self.backend.clone(), checks));
         let backend: Arc<dyn Backend> = overlay.clone();
-        let (codec, tally) = (self.codec.clone(), self.tally.clone());
-        Ok(Self { backend, codec, tally, overlay: Some(overlay) })
+        Ok(Self {
+            backend,
+            codec: self.codec.clone(),
+            tally: self.tally.clone(),
+            overlay: Some(overlay),
+        })
     }
 
     /// Whether the transaction changes anything beside storing what was computed, and whether it does more than storing
