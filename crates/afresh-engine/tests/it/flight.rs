@@ -133,6 +133,24 @@ fn waiting_works_in_a_task() {
 }
 
 #[test]
+fn one_at_a_time_holds_what_the_engine_keeps_no_answer_for() {
+    for (engine, _dir) in engines() {
+        let name = fingerprint("f", 1);
+        let held = engine.hold(&name).unwrap();
+        assert!(engine.hold(&name).is_none());
+        assert!(engine.hold(&fingerprint("f", 2)).is_some());
+        drop(held);
+        assert!(engine.hold(&name).is_some());
+    }
+    let dir = TempDir::new().unwrap();
+    let (one, two) = (sqlite(&dir), sqlite(&dir));
+    let held = one.hold(&fingerprint("f", 1)).unwrap();
+    assert!(two.hold(&fingerprint("f", 1)).is_none());
+    drop(held);
+    assert!(two.hold(&fingerprint("f", 1)).is_some());
+}
+
+#[test]
 fn all_who_wait_look_at_the_answer_though_the_lock_is_taken_again() {
     let dir = TempDir::new().unwrap();
     let owner = sqlite(&dir);
