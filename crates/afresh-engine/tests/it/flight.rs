@@ -91,6 +91,21 @@ fn a_waiter_that_goes_away_changes_nothing() {
 }
 
 #[test]
+fn a_ticket_knows_whether_others_wait() {
+    for (engine, _dir) in engines() {
+        let forced = block_on(engine.start(&fingerprint("f", 1))).unwrap();
+        let ticket = ticket(&engine, "f", 1);
+        assert!(!ticket.is_awaited());
+        let (one, two) = (busy(&engine), busy(&engine));
+        assert!(ticket.is_awaited());
+        drop(one);
+        assert!(ticket.is_awaited());
+        drop(two);
+        assert!(!ticket.is_awaited() && !forced.is_awaited());
+    }
+}
+
+#[test]
 fn another_engine_waits_and_is_woken_fast() {
     let dir = TempDir::new().unwrap();
     let (one, two) = (sqlite(&dir), sqlite(&dir));
