@@ -11,6 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+# What PyPI brings goes where the build goes.
+BUILT = Path(__file__).parent.parent / "target" / "servers"
+
 # What to look for, and the package that brings it.
 SERVERS = {
     "redis": (["redis-server"], "redis-server"),
@@ -51,9 +54,24 @@ def install(packages: list[str]) -> None:
                 policy.unlink()
 
 
+def moto() -> None:
+    """Makes a virtual environment with moto, which speaks S3, where there is none."""
+    home = BUILT / "moto"
+    if (home / "bin" / "moto_server").exists():
+        return
+    print("Installing moto for the tests of stores ...")
+    pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for command in ([sys.executable, "-m", "venv", home], [*pip, "moto[server]==5.2.5"]):
+        if subprocess.run(command).returncode:
+            print("could not install moto", file=sys.stderr)
+            return
+
+
 def main() -> int:
     """Installs what is missing of the named servers, or of all."""
-    wanted = sys.argv[1:] or list(SERVERS)
+    wanted = sys.argv[1:] or [*SERVERS, "s3"]
+    if "s3" in wanted:
+        moto()
     missing = [SERVERS[name][1] for name in wanted if name in SERVERS and not found(SERVERS[name][0])]
     if missing:
         if shutil.which("apt-get") and os.geteuid() == 0:

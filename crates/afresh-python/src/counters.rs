@@ -89,6 +89,32 @@ impl Counters {
         }
     }
 
+    /// A function runs.
+    pub(crate) fn missed(&self) {
+        let [_, _, _, _, _, _, misses, ..] = &self.counts;
+        add(misses, 1);
+    }
+
+    /// A result of so many bytes was stored.
+    pub(crate) fn wrote(&self, bytes: usize) {
+        let [_, _, _, _, _, written, ..] = &self.counts;
+        add(written, bytes as u64);
+    }
+
+    /// A function ran so long.
+    pub(crate) fn ran(&self, took: Duration) {
+        let [run, ..] = &self.times;
+        time(run, took);
+    }
+
+    /// Somebody else's run was waited for.
+    pub(crate) fn coalesced(&self, took: Duration) {
+        let [.., coalesced, _] = &self.counts;
+        add(coalesced, 1);
+        let [_, _, wait] = &self.times;
+        time(wait, took);
+    }
+
     #[inline(never)]
     fn aged(&self, verdict: Verdict) {
         let [_, stale, early, ..] = &self.counts;

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use afresh::{
-    Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, Verdict, fp1,
+    Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, Stamp, Tag, Verdict,
+    fp1,
 };
 use pollster::block_on;
 use pyo3::exceptions::{PyException, PyValueError};
@@ -26,11 +27,12 @@ use crate::binder::Binder;
 use crate::call::{Call, Hit};
 use crate::counters::{self, Counters};
 use crate::digest::{Digester, Undigestable, outline};
-use crate::engine::Engine;
+use crate::engine::{Engine, Tags, tags};
 use crate::errors::OrRaise;
 use crate::exact;
 use crate::frame;
 use crate::modes;
+use crate::plain::{self, Made};
 use crate::preview::preview;
 use crate::scalar;
 use crate::terms::Terms;
@@ -60,6 +62,8 @@ struct Definition {
     configured: u64,
     /// Whether results are pickles that may be loaded here.
     pickle: bool,
+    /// Where nothing more is asked of a run: the labels of what it gives.
+    plainly: Option<Arc<Vec<Tag>>>,
     mapped: bool,
     /// Whether the store answers at once, so that an event loop may ask it.
     near: bool,
@@ -70,13 +74,13 @@ struct Definition {
 pub(crate) struct Memo {
     /// The function itself.
     #[pyo3(get, name = "__wrapped__")]
-    function: Py<PyAny>,
-    /// Called as `miss(memo, args, kwargs, call or None, problem or None)`; answers with an outcome or a run.
+    pub(crate) function: Py<PyAny>,
+    /// Called as `miss(memo, args, kwargs, call or None, problem or None, begun or None)`; answers with an outcome or a run.
     miss: Py<PyAny>,
     definition: Attached<Option<Arc<Definition>>>,
     /// Whether the function is a coroutine function.
     asynchronous: bool,
-    counters: Arc<Counters>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// What became of a call that was looked for.
@@ -113,7 +117,7 @@ static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static EMIT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static OFF: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-fn imported<'py>(
+pub(crate) fn imported<'py>(
     py: Python<'py>,
     cell: &'static PyOnceLock<Py<PyAny>>,
     module: &str,
@@ -228,6 +232,12 @@ impl Memo {
         Ok(Prepared::Ready(Ready { definition, fingerprint, arguments, names }))
     }
 
+    /// Whether asking the store would hold up an event loop.
+    #[inline]
+    fn waits(slf: &Bound<'_, Self>, definition: &Definition) -> bool {
+        slf.get().asynchronous && definition.engine.get().is_far()
+    }
+
     /// Looks for the answer, first where it costs least.
     #[inline]
     fn find<'py>(
@@ -250,6 +260,7 @@ impl Memo {
     ) -> PyResult<Found<'py>> {
         if let Ok(definition) = &definition
             && let Ok(Some((value, answer))) = Self::known(definition, args, kwargs)
+            && (answer.verdict == Verdict::Fresh || !Self::waits(slf, definition))
         {
             Self::used(slf, definition, &answer, args, kwargs)?;
             return Ok(Found::Value(value));
@@ -329,6 +340,20 @@ impl Memo {
         Ok(match Self::prepare(py, definition, args, kwargs)? {
             Prepared::Misfit => Found::Misfit,
             Prepared::Nameless(why) => Found::Missed(None, Some(why)),
+            // What has to be waited for is asked for by the coroutine.
+            Prepared::Ready(ready) if Self::waits(slf, &ready.definition) => {
+                match ready.definition.kept(py, &Query::Digest(&ready.fingerprint)) {
+                    Ok(Some((value, answer))) if answer.verdict == Verdict::Fresh => {
+                        Self::used(slf, &ready.definition, &answer, args, kwargs)?;
+                        Found::Value(value)
+                    }
+                    _ => {
+                        let place = ready.place(py, args, kwargs)?;
+                        let call = Call { place: Mutex::new(place), ..ready.call(py, false)? };
+                        Found::Missed(Some(Box::new(call)), None)
+                    }
+                }
+            }
             Prepared::Ready(ready) => match Self::hit(slf, &ready, args, kwargs) {
                 Ok(Some((value, answer))) => {
                     Self::used(slf, &ready.definition, &answer, args, kwargs)?;
@@ -383,7 +408,8 @@ impl Memo {
         let Ok(Some(definition)) = slf.get().standing(slf.py()) else {
             return Self::unless_distant(slf, || Self::find(slf, args, kwargs));
         };
-        if definition.near {
+        // Of one on a server only what is at hand is looked at there; the coroutine awaits the rest.
+        if definition.near || definition.engine.get().is_far() {
             return Self::find_by(slf, Ok(definition), args, kwargs).map(Some);
         }
         match Self::known(&definition, args, kwargs) {
@@ -415,9 +441,17 @@ impl Memo {
         problem: Option<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
+        let (call, begun) = match call {
+            Some(call) if call.plain.is_some() && problem.is_none() => {
+                match plain::make(slf, args, kwargs, call)? {
+                    Made::Value(value) => return Ok(value),
+                    Made::Other(call, begun) => (Some(call), begun),
+                }
+            }
+            call => (call.map(|call| Bound::new(py, *call)).transpose()?, None),
+        };
         let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
-        let call = call.map(|call| Py::new(py, *call)).transpose()?;
-        let found = slf.get().miss.bind(py).call1((slf, args, kwargs, call, problem))?;
+        let found = slf.get().miss.bind(py).call1((slf, args, kwargs, call, problem, begun))?;
         if let Some(value) = found.getattr_opt(intern!(py, "value"))? {
             return Ok(value);
         }
@@ -598,8 +632,7 @@ unsafe extern "C" {
 
 /// The digest of a reference's value, without loading it.
 fn reference(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<fp1::Digest> {
-    let class = REFERENCE.get(py)?;
-    if !value.get_type().is(class.bind(py)) {
+    if !is_reference(value) {
         return None;
     }
     if let Ok(digest) =
@@ -619,10 +652,14 @@ fn reference(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<fp1::Digest> {
     Some(encoder.finish())
 }
 
+/// Whether the value is a reference to a result.
+pub(crate) fn is_reference(value: &Bound<'_, PyAny>) -> bool {
+    REFERENCE.get(value.py()).is_some_and(|class| value.get_type().is(class.bind(value.py())))
+}
+
 /// The commit a reference stands for.
 fn source(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<CommitId> {
-    let class = REFERENCE.get(py)?;
-    if !value.get_type().is(class.bind(py)) {
+    if !is_reference(value) {
         return None;
     }
     let hash: String =
@@ -657,8 +694,33 @@ impl Ready<'_> {
             value: self.fingerprint,
             policy: self.definition.policy,
             looked,
+            plain: self.definition.plainly.clone().filter(|_| looked),
             insides: Mutex::new(insides),
+            place: Mutex::default(),
         })
+    }
+
+    /// Where in the tier an answer goes that is still to come, if it may.
+    fn place(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Option<(Key, Stamp)>> {
+        let definition = &self.definition;
+        if !definition.pickle || definition.mapped {
+            return Ok(None);
+        }
+        let Ok(engine) = definition.engine.get().get(py) else { return Ok(None) };
+        let tier = &definition.engine.get().tier;
+        let stamp = tier.with(py, |tier| tier.stamp(&engine, &self.fingerprint)).flatten();
+        let Some(stamp) = stamp else { return Ok(None) };
+        let mut room = [ptr::null_mut(); exact::MOST];
+        let key = match definition.exact(args, kwargs, &mut room) {
+            Some(arguments) => Key::Exact(arguments.keep(py)?),
+            None => Key::Digest(self.fingerprint),
+        };
+        Ok(Some((key, stamp)))
     }
 }
 
@@ -698,7 +760,7 @@ impl Memo {
     }
 
     /// Sets identity and configuration; called by `_define` in Python.
-    #[pyo3(signature = (engine, name, key, digest, record, parameters, watch, absent, attributes, sizes, mutable, *, terms, pickle, mapped))]
+    #[pyo3(signature = (engine, name, key, digest, record, parameters, watch, absent, attributes, sizes, mutable, *, terms, pickle, plain, mapped))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn _set(
         &self,
@@ -715,6 +777,7 @@ impl Memo {
         mutable: Vec<Mutable>,
         terms: Terms,
         pickle: bool,
+        plain: Option<Tags>,
         mapped: bool,
     ) -> PyResult<()> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -736,6 +799,7 @@ impl Memo {
             plain: policy.is_plain(),
             configured: modes::configured(),
             pickle,
+            plainly: plain.map(|pairs| tags(py, pairs)).transpose()?.map(Arc::new),
             mapped,
             near,
         };

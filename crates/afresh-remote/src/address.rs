@@ -68,7 +68,15 @@ impl Address {
     /// # Errors
     /// [`Kind::Config`] where it is not a time above 0.
     pub fn remote_options(&mut self) -> Result<RemoteOptions> {
-        let mut options = RemoteOptions::default();
+        self.patience(RemoteOptions::default())
+    }
+
+    /// Like [`remote_options`](Self::remote_options), for a store whose server is slower than most.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] where it is not a time above 0.
+    pub fn patience(&mut self, otherwise: RemoteOptions) -> Result<RemoteOptions> {
+        let mut options = otherwise;
         if let Some(text) = self.take("timeout") {
             let (number, scale) = match text.strip_suffix("ms") {
                 Some(number) => (number, 1e-3),

@@ -26,10 +26,18 @@ use crate::circuit::Circuit;
 #[derive(Clone, Copy, Debug)]
 pub struct RemoteOptions {
     /// For entries: what a caller waits for a server that does not answer. A batch with objects gets a second
-    /// more for each MiB.
+    /// more for each MiB, and a fiftieth of this for each operation or key.
     pub timeout: Duration,
     /// For whole objects, scans, lists and removals.
     pub bulk: Duration,
+}
+
+impl RemoteOptions {
+    /// What a caller waits for so many entries.
+    fn each(&self, count: usize) -> Duration {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        self.timeout.saturating_add((self.timeout / 50).saturating_mul(count))
+    }
 }
 
 impl Default for RemoteOptions {
@@ -86,13 +94,22 @@ impl Remote {
         let address = || self.info.address.clone();
         self.circuit.admit().map_err(|error| error.with_store(address()).with_op(op))?;
         let (circuit, last) = (Arc::clone(&self.circuit), limit + self.options.bulk);
+        let store = address();
         let task = self.handle.spawn(async move {
             let done = timeout(last, work).await.unwrap_or_else(|_| Err(silent(last)));
             match &done {
                 Err(error) if error.kind() == Kind::Unavailable => {
                     circuit.failed(&error.to_string())
                 }
-                _ => circuit.well(),
+                _ => {
+                    if let Some(away) = circuit.well() {
+                        let away = away.as_secs_f64();
+                        tracing::warn!(
+                            back = store,
+                            "the store {store} answers again, after {away:.1} s"
+                        );
+                    }
+                }
             }
             done
         });
@@ -136,13 +153,15 @@ impl Store for Remote {
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
         let (inner, keys) = (Arc::clone(&self.inner), keys.to_vec());
-        self.call("get", self.options.timeout, async move { inner.get(&keys).await }).await
+        let limit = self.options.each(keys.len());
+        self.call("get", limit, async move { inner.get(&keys).await }).await
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied> {
         let inner = Arc::clone(&self.inner);
         let bytes: usize = batch.objects.iter().map(|(_, blob)| blob.len()).sum();
-        let limit = self.options.timeout + Duration::from_micros((bytes as u64) >> 10) * 1000;
+        let limit =
+            self.options.each(batch.ops.len()) + Duration::from_micros((bytes as u64) >> 10) * 1000;
         self.call("apply", limit, async move { inner.apply(batch).await }).await
     }
 

@@ -1,0 +1,179 @@
+//! A bucket (or folder) as the rest of this crate wants one: small bodies under conditions, pages in order.
+//!
+//! Invariant: a put that was refused and a put whose answer was lost are told apart: whoever is refused looks, and finds
+//! his own bytes there or another's.
+
+use std::fmt;
+use std::sync::Arc;
+
+use afresh_core::{Result, Timestamp};
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
+
+use crate::error::{error, is_absent, is_refusal};
+use crate::folder::Folder;
+
+/// What was found under a name.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) bytes: Bytes,
+    tag: UpdateVersion,
+}
+
+impl Found {
+    /// What was never there.
+    pub(crate) fn elsewhere() -> Self {
+        let tag = UpdateVersion {
+            e_tag: Some("\"0x8D0000000000000\"".to_owned()),
+            version: Some("1".to_owned()),
+        };
+        Self { bytes: Bytes::new(), tag }
+    }
+}
+
+/// What became of a conditional put.
+pub(crate) enum Swapped {
+    /// It happened; this is there now.
+    Done(Found),
+    /// Something else was there, or nothing.
+    Refused(Option<Found>),
+}
+
+/// Something that a list found.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    /// The last part of its path.
+    pub(crate) name: String,
+    pub(crate) len: u64,
+    pub(crate) modified: Timestamp,
+}
+
+/// Where everything is. What the driver says of itself is not shown: it has the keys in it.
+#[derive(Clone)]
+pub(crate) struct Bucket {
+    pub(crate) driver: Arc<dyn ObjectStore>,
+    base: Path,
+    folder: Option<Folder>,
+}
+
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Bucket").field(&self.base.as_ref()).finish()
+    }
+}
+
+impl Bucket {
+    /// Everything under `base` of what `driver` reaches.
+    pub(crate) fn new(driver: Arc<dyn ObjectStore>, base: Path, folder: Option<Folder>) -> Self {
+        Self { driver, base, folder }
+    }
+
+    pub(crate) fn path(&self, folder: &str, name: &str) -> Path {
+        self.folder_path(folder).join(name)
+    }
+
+    fn folder_path(&self, folder: &str) -> Path {
+        self.base.clone().join(folder)
+    }
+
+    /// The bytes at `path`.
+    pub(crate) async fn get(&self, path: &Path) -> Result<Option<Found>> {
+        let got = match self.driver.get(path).await {
+            Ok(got) => got,
+            Err(driver) if is_absent(&driver) => return Ok(None),
+            Err(driver) => return Err(error(&driver)),
+        };
+        let tag =
+            UpdateVersion { e_tag: got.meta.e_tag.clone(), version: got.meta.version.clone() };
+        let bytes = got.bytes().await.map_err(|driver| error(&driver))?;
+        Ok(Some(Found { bytes, tag }))
+    }
+
+    /// Puts `bytes` where `seen` is, or where nothing is.
+    pub(crate) async fn swap(
+        &self,
+        path: &Path,
+        seen: Option<&Found>,
+        bytes: Bytes,
+    ) -> Result<Swapped> {
+        let mode = match (seen, &self.folder) {
+            (Some(seen), Some(folder)) => {
+                if folder.swap(path, seen.bytes.clone(), bytes.clone()).await? {
+                    let tag = UpdateVersion { e_tag: None, version: None };
+                    return Ok(Swapped::Done(Found { bytes, tag }));
+                }
+                return Ok(Swapped::Refused(self.get(path).await?));
+            }
+            (Some(seen), None) => PutMode::Update(seen.tag.clone()),
+            (None, _) => PutMode::Create,
+        };
+        match self.driver.put_opts(path, PutPayload::from(bytes.clone()), mode.into()).await {
+            Ok(put) => Ok(Swapped::Done(Found { bytes, tag: put.into() })),
+            Err(driver) if is_refusal(&driver) => match self.get(path).await? {
+                Some(found) if found.bytes == bytes => Ok(Swapped::Done(found)),
+                found => Ok(Swapped::Refused(found)),
+            },
+            Err(driver) => Err(error(&driver)),
+        }
+    }
+
+    /// Removes what is at `path`, whatever it is. Nothing is no error.
+    pub(crate) async fn delete(&self, path: &Path) -> Result<()> {
+        match self.driver.delete(path).await {
+            Err(driver) if !is_absent(&driver) => Err(error(&driver)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes what is at `path` young, where that can be done without sending it again. Whether it could.
+    pub(crate) async fn touch(&self, path: &Path) -> Result<bool> {
+        match &self.folder {
+            Some(folder) => folder.touch(path).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Up to `limit` of what is in a folder, by name, after a name.
+    pub(crate) async fn page(
+        &self,
+        folder: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Listed>> {
+        let path = self.folder_path(folder);
+        if let Some(local) = &self.folder {
+            let page = local.page(&path, after, limit).await?.into_iter();
+            return Ok(page
+                .map(|file| Listed {
+                    name: file.name,
+                    len: file.len,
+                    modified: Timestamp::from_millis(
+                        chrono::DateTime::<chrono::Utc>::from(file.modified).timestamp_millis(),
+                    ),
+                })
+                .collect());
+        }
+        let mut list = match after {
+            Some(after) => self.driver.list_with_offset(Some(&path), &path.clone().join(after)),
+            None => self.driver.list(Some(&path)),
+        };
+        let mut page = Vec::new();
+        while page.len() < limit
+            && let Some(meta) = list.try_next().await.map_err(|driver| error(&driver))?
+        {
+            page.push(Listed {
+                name: meta.location.filename().unwrap_or_default().to_owned(),
+                len: meta.size,
+                modified: Timestamp::from_millis(meta.last_modified.timestamp_millis()),
+            });
+        }
+        Ok(page)
+    }
+
+    /// Where the layout of the store is written down.
+    pub(crate) fn marker(&self) -> Path {
+        self.base.clone().join("format")
+    }
+}

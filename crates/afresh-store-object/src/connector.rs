@@ -1,0 +1,42 @@
+//! The HTTP client of the drivers: reqwest, and every answer's `Date` told to the [`Clock`].
+
+use async_trait::async_trait;
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
+};
+
+use crate::clock::{Clock, second_of};
+
+/// Makes clients that keep `clock` right.
+#[derive(Debug)]
+pub(crate) struct Connector {
+    pub(crate) clock: Clock,
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let client = ReqwestConnector::default().connect(options)?;
+        Ok(HttpClient::new(Listening { client, clock: self.clock.clone() }))
+    }
+}
+
+#[derive(Debug)]
+struct Listening {
+    client: HttpClient,
+    clock: Clock,
+}
+
+#[async_trait]
+impl HttpService for Listening {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let asked = self.clock.here();
+        let response = self.client.execute(request).await?;
+        let date =
+            response.headers().get(reqwest::header::DATE).and_then(|date| date.to_str().ok());
+        if let Some(second) = date.and_then(second_of) {
+            self.clock.heard(asked, self.clock.here(), second);
+        }
+        Ok(response)
+    }
+}

@@ -1,0 +1,133 @@
+//! What the driver for local folders lacks: replacing a file under a condition, lists in order, and times that can be set.
+//!
+//! Invariant: of those who want to replace one file, one after the other looks and replaces, under a lock of the kernel
+//! that goes with its owner. It compares whole bytes: inode and time of a file may repeat within a clock tick.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use afresh_core::{Error, Kind, Result};
+use bytes::Bytes;
+use object_store::path::Path;
+
+use crate::error::local;
+
+/// How many lock files there are: who replaces different files seldom waits.
+const LOCKS: usize = 64;
+
+/// The root of a store in a local folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder {
+    root: PathBuf,
+    /// Whether what is written is on the disk before it counts.
+    sync: bool,
+}
+
+/// A file of a list.
+pub(crate) struct Listed {
+    pub(crate) name: String,
+    pub(crate) len: u64,
+    pub(crate) modified: SystemTime,
+}
+
+impl Folder {
+    pub(crate) fn new(root: PathBuf, sync: bool) -> Self {
+        Self { root, sync }
+    }
+
+    fn file(&self, path: &Path) -> PathBuf {
+        path.parts().fold(self.root.clone(), |file, part| file.join(part.as_ref()))
+    }
+
+    /// Replaces the file if it still holds `seen`. Whether it did.
+    pub(crate) async fn swap(&self, path: &Path, seen: Bytes, bytes: Bytes) -> Result<bool> {
+        let (file, locks, sync) = (self.file(path), self.root.join("locks"), self.sync);
+        let lock = path
+            .as_ref()
+            .bytes()
+            .fold(0usize, |sum, byte| sum.wrapping_mul(31) ^ usize::from(byte))
+            % LOCKS;
+        blocking(move || {
+            fs::create_dir_all(&locks)?;
+            let lock =
+                File::options().create(true).append(true).open(locks.join(format!("{lock:02}")))?;
+            lock.lock()?;
+            match fs::read(&file) {
+                Ok(found) if found == seen => {}
+                Ok(_) => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Err(error) => return Err(error),
+            }
+            // No number in front of the `#`: lists and the driver pass over such names.
+            let new = file.with_extension("new#0");
+            let mut written = File::create(&new)?;
+            written.write_all(&bytes)?;
+            if sync {
+                written.sync_all()?;
+            }
+            fs::rename(&new, &file)?;
+            if let (true, Some(folder)) = (sync, file.parent()) {
+                File::open(folder)?.sync_all()?;
+            }
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Up to `limit` files of a folder by name, after one.
+    pub(crate) async fn page(
+        &self,
+        folder: &Path,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Listed>> {
+        let (folder, after) = (self.file(folder), after.map(str::to_owned));
+        blocking(move || {
+            let entries = match fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) => return Err(error),
+            };
+            let mut names = Vec::new();
+            for entry in entries {
+                if let Ok(name) = entry?.file_name().into_string()
+                    && !name.contains('#')
+                    && after.as_ref().is_none_or(|after| name > *after)
+                {
+                    names.push(name);
+                }
+            }
+            names.sort_unstable();
+            names.truncate(limit);
+            let mut page = Vec::with_capacity(names.len());
+            for name in names {
+                // Removed meanwhile is not there.
+                if let Ok(found) = fs::metadata(folder.join(&name)) {
+                    page.push(Listed { len: found.len(), modified: found.modified()?, name });
+                }
+            }
+            Ok(page)
+        })
+        .await
+    }
+
+    /// Makes a file young.
+    pub(crate) async fn touch(&self, path: &Path) -> Result<()> {
+        let file = self.file(path);
+        blocking(move || File::options().append(true).open(file)?.set_modified(SystemTime::now()))
+            .await
+    }
+}
+
+/// Does what may wait for a disk or a lock where that stops nobody.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| {
+        Error::new(Kind::Unavailable, "the operation was broken off").with_source(error)
+    })?
+    .map_err(local)
+}
