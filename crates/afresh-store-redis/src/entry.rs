@@ -1,6 +1,7 @@
 //! Entries and batches on their way to the server and back.
 //!
-//! A value begins with what the scripts read and write (version, times, count, terms: see `docs/format-store-redis.md`).
+//! A value begins with what the scripts read and write (version, times, count, terms: see
+//! `docs/format-store-redis.md`).
 //! After that comes the entry as all stores without columns keep it, and with a head the bytes of a small object,
 //! so that a hit is one look-up.
 

@@ -1,7 +1,7 @@
 //! What the driver says, as an error of afresh, and what to do about it.
 //!
-//! Invariant: what a server does not execute (it is another's slot, a script is not known) is tried again; what may have
-//! been executed is not. A full server is `TooLarge` and not `Unavailable`: reading goes on.
+//! Invariant: what a server does not execute (it is another's slot, a script is not known) is tried again; what may
+//! have been executed is not. A full server is `TooLarge` and not `Unavailable`: reading goes on.
 
 use afresh_core::{Error, Kind};
 use redis::{ErrorKind, RedisError};

@@ -298,7 +298,8 @@ impl Nodes {
     }
 }
 
-/// Asks the server of the records whether it is there, and connects again when it is not: for those who wait to be told.
+/// Asks the server of the records whether it is there, and connects again when it is not: for those who wait to be
+/// told.
 async fn keeper(nodes: Weak<Nodes>, wake: Arc<Notify>) {
     let mut pause = PULSE;
     loop {

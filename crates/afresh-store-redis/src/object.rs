@@ -1,5 +1,5 @@
-//! Objects: each a key of its own, in one of sixteen parts. A part keeps their names in order, when each was last written,
-//! and how many bytes there are.
+//! Objects: each a key of its own, in one of sixteen parts. A part keeps their names in order, when each was last
+//! written, and how many bytes there are.
 //!
 //! Invariant: an object is written and made young in one transaction, and judged and removed in one script: who refers
 //! to an old one at that moment keeps it. Bytes are checked against their name when they are read.

@@ -1,8 +1,8 @@
 //! Looking through entries by their places in the index of their space: a few hundred in one command, so that nobody
 //! waits for it.
 //!
-//! The index gives the order and the narrowest label; the other conditions are compared here. A cursor is the place where
-//! the last page ended. An index that is not whole is made anew first ([`crate::rebuild`]).
+//! The index gives the order and the narrowest label; the other conditions are compared here. A cursor is the place
+//! where the last page ended. An index that is not whole is made anew first ([`crate::rebuild`]).
 
 use std::sync::Arc;
 

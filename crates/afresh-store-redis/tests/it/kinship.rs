@@ -1,4 +1,5 @@
-//! Servers that take over from each other: a sentinel's failover, a slot that moves, a member of a cluster that is away.
+//! Servers that take over from each other: a sentinel's failover, a slot that moves, a member of a cluster that is
+//! away.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
