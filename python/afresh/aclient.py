@@ -16,6 +16,7 @@ from afresh.amemo import AsyncMemo
 from afresh.away import away
 from afresh.client import Client, Task
 from afresh.errors import AfreshError
+from afresh.later import later
 from afresh.options import Options
 from afresh.refs import ResultRef, collect
 from afresh.submitting import reference, submit
@@ -74,18 +75,23 @@ class AsyncTask:
 async def _submit(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options) -> ResultRef:
     if isinstance(memo, AsyncMemo):
         return await memo._submit(args, kwargs, options)
-    found = _at_once(memo, args, kwargs, options)
+    found = await _looked_up(memo, args, kwargs, options)
     return await away(submit, memo, args, kwargs, options) if found is None else found
 
 
-def _at_once(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options) -> ResultRef | None:
-    """A reference to a fresh answer, where finding it waits for nothing."""
+async def _looked_up(
+    memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options
+) -> ResultRef | None:
+    """A reference to a fresh answer, where it is found without a thread."""
     forced = options.force or options.cache is False or settings.off()
-    if forced or memo._tracks or not memo._engine().near or collect([args, kwargs], ResultRef):
+    if forced or memo._tracks or collect([args, kwargs], ResultRef):
         return None
     try:
-        call, problem = memo._call(args, kwargs)
-        hit = None if call is None or problem is not None else call.lookup()
+        near, far = memo._engine().near, memo._engine().far
+        call, problem = memo._call(args, kwargs) if near or far else (None, None)
+        if call is None or problem is not None:
+            return None
+        hit = await later(call.lookup) if far else call.lookup()
     except AfreshError:
         return None  # met again, and told, where it is waited for
     if hit is None or hit.failed or hit.verdict != "fresh":

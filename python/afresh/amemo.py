@@ -1,8 +1,9 @@
 """Remembered coroutine functions.
 
 A hit is answered in Rust (``_afresh.Awaitable``); here is what a call does otherwise. Invariant: nothing blocks the event
-loop. Whoever waits for another's computation waits in a thread, one for each call that is waited for in a loop; a store
-that is far is asked in threads.
+loop. A store on a server is awaited (``later``), and so is whoever computes there, without a thread a call. Beside other
+stores whoever waits for another's computation waits in a thread, one for each call that is waited for in a loop; a store of
+the user's is asked in threads.
 
 A run that others may wait for is a task of its own (``_led``): whoever began it may go away, and it goes on for them.
 """
@@ -13,7 +14,7 @@ import time
 from contextvars import ContextVar
 
 from afresh import _afresh, miss, settings, warn
-from afresh.away import ask, is_distant
+from afresh.away import ask, away, is_distant, is_served
 from afresh.errors import AfreshError
 from afresh.memo import Memo
 from afresh.submitting import Telling, commits_in, reference, settled
@@ -58,6 +59,11 @@ class AsyncMemo(Memo):
         """A call, where the store has to be waited for: what the Rust side does otherwise, in a thread."""
         import asyncio
 
+        if is_served(self):
+            # In a thread only what the first calls have to wait for: who the function is.
+            await _defined(self, args, kwargs)
+            found, value, call, problem = self._look(args, kwargs)
+            return value if found else await self._miss(args, kwargs, call, problem)
         token = _home.set(asyncio.get_running_loop())
         try:
             found, value, call, problem = await ask(self, self._look, args, kwargs)
@@ -112,20 +118,26 @@ class AsyncMemo(Memo):
     async def _begin(
         self, call: _afresh.Call, problem: str | None, options: Options, load: bool
     ) -> miss.Outcome | _afresh.Ticket:
+        served = is_served(self)
         if problem is not None:
             warn.once(f"{self.name} is computed again: {problem}")
-            return await ask(self, call.start)
+            return await _start(self, call)
         if options.force or options.cache is False or miss.is_running(call):
-            return await ask(self, call.start)
+            return await _start(self, call)
         for _ in range(miss.ROUNDS):
-            hit, ready = await ask(self, miss.held, self, call)
+            hit, ready = await ask(self, miss.held, self, call) if self._tracks or not served else (None, call)
             if hit is not None:
                 return await ask(self, miss.taken, self, call, hit, load)
-            begun = await ask(self, ready.begin, 0)
-            if begun is None:
-                began = time.perf_counter()
-                begun = await _elsewhere(self, ready, options.wait)
-                miss.waited(self, begun, time.perf_counter() - began)
+            if served:
+                from afresh import later
+
+                begun = await later.begin(ready, options.wait)
+            else:
+                begun = await ask(self, ready.begin, 0)
+                if begun is None:
+                    began = time.perf_counter()
+                    begun = await _elsewhere(self, ready, options.wait)
+                    miss.waited(self, begun, time.perf_counter() - began)
             if begun is None:
                 warn.once(f"{self.name}: the running computation took longer than {options.wait} s; computing here too")
                 break
@@ -133,8 +145,10 @@ class AsyncMemo(Memo):
                 return begun
             # Of a tracked function somebody has answered meanwhile: whether that holds here is looked at again.
             if not self._tracks:
+                if served:
+                    return miss.taken(self, call, begun, load)
                 return await ask(self, miss.taken, self, call, begun, load)
-        return await ask(self, call.start)
+        return await _start(self, call)
 
     async def _run(
         self,
@@ -148,7 +162,8 @@ class AsyncMemo(Memo):
         import asyncio
 
         sources = miss.inputs(args, kwargs) if sources is None else sources
-        args, kwargs = await ask(self, miss.load_refs, args, kwargs)
+        if not is_served(self) or sources:
+            args, kwargs = await ask(self, miss.load_refs, args, kwargs)
         watch = miss.Watch(self)
         started = time.perf_counter()
         left, pause = options.retries or 0, 0.1 if options.backoff is None else options.backoff
@@ -169,7 +184,7 @@ class AsyncMemo(Memo):
             took = time.perf_counter() - started
             rescued = await ask(self, miss.rescue, self, call, error, options)
             replayable = rescued is None and call is not None
-            await ask(self, miss.failed, self, ticket, error, took, options, sources, watch, replayable)
+            await self._failed(ticket, error, took, options, sources, watch, replayable)
             if rescued is None:
                 raise
             return rescued
@@ -183,7 +198,40 @@ class AsyncMemo(Memo):
         self._time("run", took)
         if ticket is None or not ticket.held:
             return miss.Outcome(value)
-        return await ask(self, miss.keep, self, value, ticket, took, options, sources, watch, (args, kwargs))
+        asked = (args, kwargs)
+        if not is_served(self):
+            return await ask(self, miss.keep, self, value, ticket, took, options, sources, watch, asked)
+        from afresh import later
+
+        try:
+            record, digest = miss.recording(self, value, ticket, took, options, sources, watch, asked)
+            return miss.recorded(self, value, await later.recorded(record), digest)
+        except Exception as error:
+            ticket.release()
+            miss.unstored(self, error, options)
+            return miss.Outcome(value)
+
+    async def _failed(
+        self,
+        ticket: _afresh.Ticket | None,
+        error: Exception,
+        took: float,
+        options: Options,
+        sources: list[str],
+        watch: miss.Watch,
+        replayable: bool,
+    ) -> None:
+        if ticket is None or not is_served(self):
+            await ask(self, miss.failed, self, ticket, error, took, options, sources, watch, replayable)
+            return
+        from afresh import later
+
+        record = miss.failing(self, ticket, error, took, options, sources, watch, replayable)
+        if record is not None:
+            try:
+                miss.told(error, await later.recorded(record))
+            except Exception as problem:
+                miss.untold(self, ticket, problem)
 
     async def _submit(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options) -> ResultRef:
         """As `submit`, to be awaited."""
@@ -226,6 +274,40 @@ class AsyncMemo(Memo):
     def refresh(self, *args: Any, **kwargs: Any) -> Any:
         """As ``Memo.refresh``, to be awaited."""
         return self.with_options(force=True)(*args, **kwargs)
+
+
+async def _start(memo: AsyncMemo, call: _afresh.Call) -> _afresh.Ticket:
+    """As ``call.start()``."""
+    if not is_served(memo):
+        return await ask(memo, call.start)
+    from afresh.later import later
+
+    return await later(call.start)
+
+
+#: Functions that a thread finds out about for a loop: all of its calls wait for the one.
+_defining: dict[tuple[int, int], asyncio.Future[None]] = {}
+
+
+async def _defined(memo: AsyncMemo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Has the function's identity made in a thread, if there is none. What goes wrong is met again, and told, in the
+    call."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    key = (id(loop), id(memo))
+    defining = _defining.get(key)
+    if defining is None or defining.get_loop() is not loop:
+        defining = _defining[key] = loop.create_future()
+        try:
+            await away(memo._call, args, kwargs)
+        except Exception:
+            pass
+        finally:
+            del _defining[key]
+            defining.set_result(None)
+    else:
+        await asyncio.wait([defining])
 
 
 async def _led(memo: AsyncMemo, run: Coroutine[Any, Any, miss.Outcome], ticket: _afresh.Ticket) -> miss.Outcome:

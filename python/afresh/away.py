@@ -27,6 +27,12 @@ def is_distant(memo: Memo) -> bool:
     return stores.is_distant(settings.store if store is None else store)
 
 
+def is_served(memo: Memo) -> bool:
+    """Whether the store of a function is open and on a server, so that what it answers can be awaited."""
+    store = memo._store
+    return isinstance(store, _afresh.Engine) and store.far
+
+
 async def ask(memo: Memo, question: Callable[..., R], /, *args: Any) -> R:
     """What a question to the store of a function gives; the loop does not wait for a store that is far."""
     return await away(question, *args) if is_distant(memo) else question(*args)

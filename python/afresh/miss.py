@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from contextvars import ContextVar
+from functools import partial
 
 from afresh import _afresh, freshness, settings, warn
 from afresh.errors import AfreshError
@@ -16,6 +17,7 @@ from afresh.refs import ResultRef
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from afresh.memo import Memo
@@ -496,19 +498,39 @@ def failed(
     replayable: bool = False,
 ) -> None:
     """Records a failure, and with the exception the failed commit's hash: empty where it could not be recorded."""
+    record = failing(memo, ticket, error, took, options, sources, watch, replayable)
+    if record is not None and ticket is not None:
+        try:
+            told(error, record())
+        except Exception as problem:
+            untold(memo, ticket, problem)
+
+
+def failing(
+    memo: Memo,
+    ticket: _afresh.Ticket | None,
+    error: Exception,
+    took: float,
+    options: Options,
+    sources: list[str],
+    watch: Watch | None,
+    replayable: bool,
+) -> Callable[..., _afresh._Report] | None:
+    """What records a failure, where it can be recorded."""
     memo._count("errors")
     memo._time("run", took)
     # Set also where it is there: the same exception may have come through an inner call.
     error.__dict__["__afresh_commit__"] = ""
     if ticket is None or not ticket.held:
-        return
+        return None
     import traceback
 
     try:
         text = _plain("".join(traceback.format_exception(type(error), error, error.__traceback__)))
         message = _plain(_message(error))
         replay = freshness.replay(options, error, memo.codec) if replayable and options.cache is not False else None
-        report = ticket.fail(
+        return partial(
+            ticket.fail,
             type(error).__name__,
             message,
             text,
@@ -518,10 +540,20 @@ def failed(
             recorded=[] if watch is None else watch.recorded,
             replay=replay,
         )
-        error.__dict__["__afresh_commit__"] = report[0]
     except Exception as problem:
-        ticket.release()
-        troubled(memo, f"{memo.name}: a failure could not be recorded", problem)
+        untold(memo, ticket, problem)
+        return None
+
+
+def told(error: Exception, report: _afresh._Report) -> None:
+    """A failure was recorded."""
+    error.__dict__["__afresh_commit__"] = report[0]
+
+
+def untold(memo: Memo, ticket: _afresh.Ticket, problem: Exception) -> None:
+    """A failure was not recorded."""
+    ticket.release()
+    troubled(memo, f"{memo.name}: a failure could not be recorded", problem)
 
 
 def _message(error: BaseException) -> str:
@@ -550,40 +582,63 @@ def keep(
     arguments, for conditions on them.
     """
     try:
-        recorded = [] if watch is None else watch.recorded
-        reason, data, buffers = encode(memo, value, options, asked)
-        if watch is not None and watch.incomplete is not None:
-            reason = reason or watch.incomplete
-            warn.once(f"{memo.name}: {watch.incomplete}; the result is returned and will be computed again")
-        if reason is not None:
-            commit, *_ = ticket.unkept(
-                _plain(reason), took=took, tags=options.tags, inputs=sources, recorded=recorded
-            )
-            return Outcome(value, commit_hash=commit)
-        publish = options.cache is not False
-        disturbed = watch.disturbed() if watch is not None else None
-        if disturbed is not None:
-            publish = False
-            warn.once(f"{memo.name}: {disturbed} changed while it ran; the result will be computed again")
-        digest = value_digest(memo, value, data, buffers)
-        commit, hash, size, _ = ticket.finish(
-            memo.codec.name,
-            data,
-            buffers,
-            took=took,
-            tags=options.tags,
-            inputs=sources,
-            recorded=recorded,
-            value_digest=digest,
-            publish=publish,
-            ttl=freshness.lasting(options, value, *asked),
-        )
-        memo._count("written_bytes", size)
-        return Outcome(value, commit_hash=commit, hash=hash or "", size=size, value_digest=digest)
+        record, digest = recording(memo, value, ticket, took, options, sources, watch, asked)
+        return recorded(memo, value, record(), digest)
     except Exception as error:
         ticket.release()
         unstored(memo, error, options)
         return Outcome(value)
+
+
+def recording(
+    memo: Memo,
+    value: Any,
+    ticket: _afresh.Ticket,
+    took: float,
+    options: Options,
+    sources: list[str],
+    watch: Watch | None,
+    asked: tuple[tuple[Any, ...], dict[str, Any]],
+) -> tuple[Callable[..., _afresh._Report], bytes | None]:
+    """What records a value, and the value's digest."""
+    seen = [] if watch is None else watch.recorded
+    reason, data, buffers = encode(memo, value, options, asked)
+    if watch is not None and watch.incomplete is not None:
+        reason = reason or watch.incomplete
+        warn.once(f"{memo.name}: {watch.incomplete}; the result is returned and will be computed again")
+    if reason is not None:
+        unkept = partial(
+            ticket.unkept, _plain(reason), took=took, tags=options.tags, inputs=sources, recorded=seen
+        )
+        return unkept, None
+    publish = options.cache is not False
+    disturbed = watch.disturbed() if watch is not None else None
+    if disturbed is not None:
+        publish = False
+        warn.once(f"{memo.name}: {disturbed} changed while it ran; the result will be computed again")
+    digest = value_digest(memo, value, data, buffers)
+    finish = partial(
+        ticket.finish,
+        memo.codec.name,
+        data,
+        buffers,
+        took=took,
+        tags=options.tags,
+        inputs=sources,
+        recorded=seen,
+        value_digest=digest,
+        publish=publish,
+        ttl=freshness.lasting(options, value, *asked),
+    )
+    return finish, digest
+
+
+def recorded(memo: Memo, value: Any, report: _afresh._Report, digest: bytes | None) -> Outcome:
+    """The outcome of a call whose value was recorded."""
+    commit, hash, size, _ = report
+    if hash is not None:
+        memo._count("written_bytes", size)
+    return Outcome(value, commit_hash=commit, hash=hash or "", size=size, value_digest=digest)
 
 
 def unstored(memo: Memo, error: Exception, options: Options | None = None) -> None:

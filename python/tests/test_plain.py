@@ -140,3 +140,15 @@ def test_a_child_forked_by_the_function_leaves_the_run_to_its_parent(client):
     assert os.waitpid(value, 0)[1] == 0
     assert len(client.log(forks.name)) == 1
     assert forks() == value
+
+
+def test_a_reference_for_an_ignored_parameter_is_loaded_too(client):
+    seen = []
+
+    @client.memo(ignore=("note",))
+    def work(x, note):
+        seen.append(note)
+        return x
+
+    assert work(1, client.submit(lambda: [5])) == 1
+    assert seen == [[5]]

@@ -193,6 +193,8 @@ impl Engine {
                 Some(Landing::Ended) => self.landed(&busy.fingerprint, policy, flight).await,
                 None => self.run(&busy.fingerprint, policy, flight, None).await,
             },
+            // Of many who waited one will run, and only if there is no answer.
+            Owner::Away { flight, .. } => self.landed(&busy.fingerprint, policy, flight).await,
         }
     }
 
@@ -214,6 +216,9 @@ impl Engine {
         policy: &Policy,
         flight: Flight,
     ) -> Result<Begun> {
+        if let Some(leases) = &self.inner.leases {
+            return self.lead_away(leases, fingerprint, policy, flight).await;
+        }
         match self.lease(fingerprint) {
             Leased::Here(lock) => self.run(fingerprint, policy, flight, lock).await,
             Leased::Elsewhere => {
@@ -264,7 +269,7 @@ impl Engine {
     }
 
     /// With the lease in hand: whoever held it before may have answered meanwhile.
-    async fn run(
+    pub(crate) async fn run(
         &self,
         fingerprint: &Fingerprint,
         policy: &Policy,
@@ -312,17 +317,23 @@ impl Engine {
         let keys = [Key::head(fingerprint), Key::count(EPOCH), Key::count(SWEEP)];
         let mut found = self.store().get(&keys).await?.into_iter();
         let head = found.next().flatten();
-        let mut epoch = found.next().flatten().map(|entry| entry.version);
-        let mut sweep = found.next().flatten().map(|entry| entry.version);
+        let epoch = found.next().flatten().map(|entry| entry.version);
+        let sweep = found.next().flatten().map(|entry| entry.version);
+        let version = head.as_ref().map(|entry| entry.version);
+        let basis = Basis { head: version, parent: None, epoch, sweep };
+        Ok((head, self.founded(basis).await))
+    }
+
+    /// With counters that are there, where a server might lose them.
+    pub(crate) async fn founded(&self, mut basis: Basis) -> Basis {
         if !self.store().info().capabilities.near {
-            for (name, counter) in [(EPOCH, &mut epoch), (SWEEP, &mut sweep)] {
+            for (name, counter) in [(EPOCH, &mut basis.epoch), (SWEEP, &mut basis.sweep)] {
                 if counter.is_none() {
                     *counter = self.found_counter(name).await;
                 }
             }
         }
-        let version = head.as_ref().map(|entry| entry.version);
-        Ok((head, Basis { head: version, parent: None, epoch, sweep }))
+        basis
     }
 
     async fn see(

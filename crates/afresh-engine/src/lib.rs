@@ -24,6 +24,7 @@ pub mod guard;
 mod hold;
 mod hostlock;
 mod inside;
+mod lease;
 mod log;
 mod policy;
 mod record;

@@ -1,13 +1,17 @@
 //! A bound call on its way through the engine, for the parts of Python that a miss goes through.
 
+use std::future::{Future, poll_fn};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use afresh::{
     Argument, Asked, Begun, Bytes, CommitId, Execution, Explanation, Fingerprint, Function, Policy,
-    RAISED, Tag, Verdict,
+    RAISED, Stamp, Tag, Verdict,
 };
 use pollster::block_on;
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -17,7 +21,9 @@ use crate::engine::Engine;
 use crate::errors::OrRaise;
 use crate::explain;
 use crate::frame;
+use crate::later::{self, Later};
 use crate::ticket::Ticket;
+use crate::tier::{Kept, Key};
 
 /// How long one wait lasts before Python may act on a signal such as Ctrl-C. Being woken is not delayed by it.
 const SLICE: Duration = Duration::from_millis(100);
@@ -36,14 +42,70 @@ pub(crate) struct Call {
     pub(crate) plain: Option<Arc<Vec<Tag>>>,
     /// The values that may have an inside, by place; given up when the call runs.
     pub(crate) insides: Mutex<Vec<(usize, Py<PyAny>)>>,
+    /// Where in the tier the answer goes that is awaited.
+    pub(crate) place: Mutex<Option<(Key, Stamp)>>,
+}
+
+/// What beginning a call that was looked up already, or not, comes to.
+async fn first(
+    engine: &afresh::Engine,
+    fingerprint: &Fingerprint,
+    policy: &Policy,
+    looked: bool,
+) -> afresh::Result<Begun> {
+    if looked {
+        engine.join(fingerprint, policy).await
+    } else {
+        engine.begin(fingerprint, policy).await
+    }
 }
 
 impl Call {
-    async fn first(&self, engine: &afresh::Engine) -> afresh::Result<Begun> {
-        if self.looked {
-            engine.join(&self.value, &self.policy).await
-        } else {
-            engine.begin(&self.value, &self.policy).await
+    /// Begins for a loop: the waiting for others is part of it.
+    fn begin_for(slf: &Bound<'_, Self>, later: &Bound<'_, Later>) -> PyResult<()> {
+        let call = slf.get();
+        let engine = call.engine.get().get(slf.py())?;
+        let (value, policy, looked) = (call.value, call.policy, call.looked);
+        let tired = later.get().tired();
+        let work = async move {
+            let mut begun = first(&engine, &value, &policy, looked).await?;
+            while let Begun::Busy(busy) = begun {
+                let mut landed = Box::pin(busy.wait());
+                let waited = poll_fn(|context| match landed.as_mut().poll(context) {
+                    Poll::Pending if tired.load(Ordering::Acquire) => Poll::Ready(false),
+                    landed => landed.map(|()| true),
+                });
+                if !waited.await {
+                    drop(landed);
+                    return Ok(Begun::Busy(busy));
+                }
+                drop(landed);
+                begun = engine.resume(busy, &policy).await?;
+            }
+            Ok(begun)
+        };
+        let slf = slf.clone().unbind();
+        later::run_for(later.py(), Some(later), work, move |py, begun| {
+            if let Begun::Hit(hit) = &begun {
+                slf.get().remember(py, hit);
+            }
+            Self::given(slf.bind(py), begun)
+        })
+        .map(drop)
+    }
+
+    /// Keeps an awaited answer in the tier, as bytes: those who awaited it together each make a value of them.
+    fn remember(&self, py: Python<'_>, hit: &afresh::Hit) {
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((key, stamp)) = place else { return };
+        if !matches!(hit.head.codec.as_str(), "pickle" | "safe-pickle") {
+            return;
+        }
+        if let Ok(engine) = self.engine.get().get(py) {
+            let kept = Kept::Bytes(hit.bytes.clone());
+            self.engine.get().tier.with(py, |tier| {
+                tier.keep(&engine, key, (self.value, stamp), hit, kept);
+            });
         }
     }
 
@@ -116,7 +178,8 @@ impl Call {
         let until = wait
             .and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok())
             .and_then(|span| Instant::now().checked_add(span));
-        let mut begun = py.detach(|| block_on(self.first(&engine))).or_raise(py)?;
+        let first = first(&engine, &self.value, &self.policy, self.looked);
+        let mut begun = py.detach(|| block_on(first)).or_raise(py)?;
         loop {
             let busy = match begun {
                 Begun::Busy(busy) => busy,
@@ -173,10 +236,12 @@ impl Call {
     }
 
     /// The answer, if there is a fresh one.
-    fn lookup(&self, py: Python<'_>) -> PyResult<Option<Hit>> {
+    #[pyo3(signature = (*, later=None))]
+    fn lookup(&self, py: Python<'_>, later: Option<&Bound<'_, Later>>) -> PyResult<Py<PyAny>> {
         let engine = self.engine.get().get(py)?;
-        let hit = py.detach(|| block_on(engine.lookup(&self.value, &self.policy))).or_raise(py)?;
-        Ok(hit.map(Hit::new))
+        let (value, policy) = (self.value, self.policy);
+        let work = async move { engine.lookup(&value, &policy).await };
+        later::run_for(py, later, work, |py, hit| hit.map(Hit::new).into_py_any(py))
     }
 
     /// The answer that will do where the function failed, if there is one. Not a failure.
@@ -215,6 +280,7 @@ impl Call {
             looked: false,
             plain: None,
             insides: Mutex::new(insides),
+            place: Mutex::default(),
         }
     }
 
@@ -251,10 +317,18 @@ impl Call {
         explain::dict(py, found, engine.now())
     }
 
-    /// A Hit, a Ticket to run with, or None when somebody else is still running after `wait` seconds.
-    #[pyo3(signature = (wait=None))]
-    fn begin(slf: &Bound<'_, Self>, wait: Option<f64>) -> PyResult<Option<Py<PyAny>>> {
+    /// A Hit, a Ticket to run with, or None when somebody else is still running after `wait` seconds; for a loop, when
+    /// it is tired of waiting.
+    #[pyo3(signature = (wait=None, *, later=None))]
+    fn begin(
+        slf: &Bound<'_, Self>,
+        wait: Option<f64>,
+        later: Option<&Bound<'_, Later>>,
+    ) -> PyResult<Option<Py<PyAny>>> {
         let py = slf.py();
+        if let Some(later) = later {
+            return Self::begin_for(slf, later).map(|()| None);
+        }
         let call = slf.get();
         match call.wait(py, wait)? {
             Some(begun) => Self::given(slf, begun).map(Some),
@@ -263,12 +337,15 @@ impl Call {
     }
 
     /// A Ticket whatever is stored and whoever runs.
-    fn start(slf: &Bound<'_, Self>) -> PyResult<Ticket> {
+    #[pyo3(signature = (*, later=None))]
+    fn start(slf: &Bound<'_, Self>, later: Option<&Bound<'_, Later>>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         let call = slf.get();
-        let engine = call.engine.get().get(py)?;
-        let ticket = py.detach(|| block_on(engine.start(&call.value))).or_raise(py)?;
-        Self::ticket(slf, ticket)
+        let (engine, value) = (call.engine.get().get(py)?, call.value);
+        let slf = slf.clone().unbind();
+        later::run_for(py, later, async move { engine.start(&value).await }, move |py, ticket| {
+            Ok(Py::new(py, Self::ticket(slf.bind(py), ticket)?)?.into_any())
+        })
     }
 
     /// Takes the answer back. Whether there was one.

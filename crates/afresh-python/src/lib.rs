@@ -23,6 +23,7 @@ mod files;
 mod frame;
 mod kv;
 mod large;
+mod later;
 mod memo;
 mod modes;
 mod plain;
@@ -49,6 +50,7 @@ fn _afresh(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<call::Call>()?;
     module.add_class::<call::Hit>()?;
     module.add_class::<ticket::Ticket>()?;
+    module.add_class::<later::Later>()?;
     module.add_class::<memo::Memo>()?;
     module.add_class::<frame::Blob>()?;
     module.add_class::<validity::Validity>()?;

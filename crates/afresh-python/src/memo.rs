@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use afresh::{
-    Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, Tag, Verdict, fp1,
+    Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, Stamp, Tag, Verdict,
+    fp1,
 };
 use pollster::block_on;
 use pyo3::exceptions::{PyException, PyValueError};
@@ -90,6 +91,9 @@ enum Found<'py> {
     /// The call, unless it has no identity, and what went wrong, if anything did.
     Missed(Option<Box<Call>>, Option<String>),
 }
+
+/// The same for Python: whether there is an answer, the answer, the call, and what went wrong.
+type Looked<'py> = (bool, Option<Bound<'py, PyAny>>, Option<Call>, Option<String>);
 
 /// What became of preparing a call.
 enum Prepared<'py> {
@@ -228,6 +232,12 @@ impl Memo {
         Ok(Prepared::Ready(Ready { definition, fingerprint, arguments, names }))
     }
 
+    /// Whether asking the store would hold up an event loop.
+    #[inline]
+    fn waits(slf: &Bound<'_, Self>, definition: &Definition) -> bool {
+        slf.get().asynchronous && definition.engine.get().is_far()
+    }
+
     /// Looks for the answer, first where it costs least.
     #[inline]
     fn find<'py>(
@@ -250,6 +260,7 @@ impl Memo {
     ) -> PyResult<Found<'py>> {
         if let Ok(definition) = &definition
             && let Ok(Some((value, answer))) = Self::known(definition, args, kwargs)
+            && (answer.verdict == Verdict::Fresh || !Self::waits(slf, definition))
         {
             Self::used(slf, definition, &answer, args, kwargs)?;
             return Ok(Found::Value(value));
@@ -329,6 +340,20 @@ impl Memo {
         Ok(match Self::prepare(py, definition, args, kwargs)? {
             Prepared::Misfit => Found::Misfit,
             Prepared::Nameless(why) => Found::Missed(None, Some(why)),
+            // What has to be waited for is asked for by the coroutine.
+            Prepared::Ready(ready) if Self::waits(slf, &ready.definition) => {
+                match ready.definition.kept(py, &Query::Digest(&ready.fingerprint)) {
+                    Ok(Some((value, answer))) if answer.verdict == Verdict::Fresh => {
+                        Self::used(slf, &ready.definition, &answer, args, kwargs)?;
+                        Found::Value(value)
+                    }
+                    _ => {
+                        let place = ready.place(py, args, kwargs)?;
+                        let call = Call { place: Mutex::new(place), ..ready.call(py, false)? };
+                        Found::Missed(Some(Box::new(call)), None)
+                    }
+                }
+            }
             Prepared::Ready(ready) => match Self::hit(slf, &ready, args, kwargs) {
                 Ok(Some((value, answer))) => {
                     Self::used(slf, &ready.definition, &answer, args, kwargs)?;
@@ -383,7 +408,8 @@ impl Memo {
         let Ok(Some(definition)) = slf.get().standing(slf.py()) else {
             return Self::unless_distant(slf, || Self::find(slf, args, kwargs));
         };
-        if definition.near {
+        // Of one on a server only what is at hand is looked at there; the coroutine awaits the rest.
+        if definition.near || definition.engine.get().is_far() {
             return Self::find_by(slf, Ok(definition), args, kwargs).map(Some);
         }
         match Self::known(&definition, args, kwargs) {
@@ -417,7 +443,7 @@ impl Memo {
         let py = slf.py();
         let (call, begun) = match call {
             Some(call) if call.plain.is_some() && problem.is_none() => {
-                match plain::make(slf, args, kwargs, *call)? {
+                match plain::make(slf, args, kwargs, call)? {
                     Made::Value(value) => return Ok(value),
                     Made::Other(call, begun) => (Some(call), begun),
                 }
@@ -606,7 +632,7 @@ unsafe extern "C" {
 
 /// The digest of a reference's value, without loading it.
 fn reference(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<fp1::Digest> {
-    if !is_reference(py, value) {
+    if !is_reference(value) {
         return None;
     }
     if let Ok(digest) =
@@ -627,13 +653,13 @@ fn reference(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<fp1::Digest> {
 }
 
 /// Whether the value is a reference to a result.
-fn is_reference(py: Python<'_>, value: &Bound<'_, PyAny>) -> bool {
-    REFERENCE.get(py).is_some_and(|class| value.get_type().is(class.bind(py)))
+pub(crate) fn is_reference(value: &Bound<'_, PyAny>) -> bool {
+    REFERENCE.get(value.py()).is_some_and(|class| value.get_type().is(class.bind(value.py())))
 }
 
 /// The commit a reference stands for.
 fn source(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<CommitId> {
-    if !is_reference(py, value) {
+    if !is_reference(value) {
         return None;
     }
     let hash: String =
@@ -644,7 +670,6 @@ fn source(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<CommitId> {
 impl Ready<'_> {
     fn call(&self, py: Python<'_>, looked: bool) -> PyResult<Call> {
         let mut insides = Vec::new();
-        let mut refers = false;
         let arguments = self
             .names
             .iter()
@@ -652,7 +677,6 @@ impl Ready<'_> {
             .enumerate()
             .map(|(place, (name, (value, digest)))| {
                 let source = source(py, value);
-                refers |= is_reference(py, value);
                 let preview = match source {
                     Some(commit) => format!("<result {}>", commit.short()),
                     None => preview(name, value),
@@ -670,9 +694,33 @@ impl Ready<'_> {
             value: self.fingerprint,
             policy: self.definition.policy,
             looked,
-            plain: self.definition.plainly.clone().filter(|_| looked && !refers),
+            plain: self.definition.plainly.clone().filter(|_| looked),
             insides: Mutex::new(insides),
+            place: Mutex::default(),
         })
+    }
+
+    /// Where in the tier an answer goes that is still to come, if it may.
+    fn place(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Option<(Key, Stamp)>> {
+        let definition = &self.definition;
+        if !definition.pickle || definition.mapped {
+            return Ok(None);
+        }
+        let Ok(engine) = definition.engine.get().get(py) else { return Ok(None) };
+        let tier = &definition.engine.get().tier;
+        let stamp = tier.with(py, |tier| tier.stamp(&engine, &self.fingerprint)).flatten();
+        let Some(stamp) = stamp else { return Ok(None) };
+        let mut room = [ptr::null_mut(); exact::MOST];
+        let key = match definition.exact(args, kwargs, &mut room) {
+            Some(arguments) => Key::Exact(arguments.keep(py)?),
+            None => Key::Digest(self.fingerprint),
+        };
+        Ok(Some((key, stamp)))
     }
 }
 
@@ -785,7 +833,7 @@ impl Memo {
         slf: &Bound<'py, Self>,
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
-    ) -> PyResult<(bool, Option<Bound<'py, PyAny>>, Option<Call>, Option<String>)> {
+    ) -> PyResult<Looked<'py>> {
         Ok(match Self::find(slf, args, Some(kwargs))? {
             Found::Value(value) => (true, Some(value), None, None),
             Found::Misfit => (false, None, None, None),

@@ -20,7 +20,7 @@ use crate::call::Call;
 use crate::digest::Digester;
 use crate::errors::OrRaise;
 use crate::frame;
-use crate::memo::{Memo, imported};
+use crate::memo::{Memo, imported, is_reference};
 use crate::scalar;
 use crate::ticket::Ticket;
 
@@ -43,68 +43,97 @@ pub(crate) enum Made<'py> {
     Other(Bound<'py, Call>, Option<Bound<'py, PyAny>>),
 }
 
-/// Makes the call, with everything that goes with it.
+/// Makes the call, with everything that goes with it. What is on the stack while the function runs is here, and is little: a
+/// function may call itself some thousand times deep.
 pub(crate) fn make<'py>(
     memo: &Bound<'py, Memo>,
     args: &Bound<'py, PyTuple>,
     kwargs: Option<&Bound<'py, PyDict>>,
-    call: Call,
+    call: Box<Call>,
 ) -> PyResult<Made<'py>> {
-    let py = memo.py();
-    let Ok(running) = Running::of(py, &call.value) else {
-        return Ok(Made::Other(Bound::new(py, call)?, None));
+    let run = match Run::begin(memo, args, kwargs, call)? {
+        Ok(run) => run,
+        Err(other) => return Ok(other),
     };
-    let began = Instant::now();
-    let ticket = match call.wait(py, None) {
-        Ok(Some(Begun::Run(ticket))) => ticket,
-        Ok(Some(begun)) => {
-            if matches!(begun, Begun::Hit(_)) {
-                memo.get().counters.coalesced(began.elapsed());
-            }
-            let call = Bound::new(py, call)?;
-            let begun = Call::given(&call, begun)?.into_bound(py);
-            return Ok(Made::Other(call, Some(begun)));
-        }
-        Ok(None) => return Ok(Made::Other(Bound::new(py, call)?, None)),
-        Err(error) if error.is_instance_of::<PyException>(py) => {
-            let error = error.value(py).clone().into_any();
-            return Ok(Made::Other(Bound::new(py, call)?, Some(error)));
-        }
-        Err(error) => return Err(error),
-    };
-    let Ok(ticket) = call.outlined(py, ticket) else {
-        return Ok(Made::Other(Bound::new(py, call)?, None));
-    };
-    let run = Run { call, ticket, process: std::process::id() };
-    memo.get().counters.missed();
-    let mark = running.enter()?;
-    let started = Instant::now();
-    let made = memo.get().function.bind(py).call(args, kwargs);
-    let took = started.elapsed();
-    mark.leave();
-    match made {
-        Ok(value) => {
-            memo.get().counters.ran(took);
-            // A child that was forked by the function comes back here too; the run is its parent's.
-            if run.process != std::process::id() {
-                std::mem::forget(run.ticket);
-            } else {
-                run.keep(memo, &value, took)?;
-            }
-            Ok(Made::Value(value))
-        }
-        Err(error) => run.raised(memo, error, took).map(Made::Value),
-    }
+    let made = memo.get().function.bind(memo.py()).call(args, kwargs);
+    run.end(memo, made).map(Made::Value)
 }
 
+/// A call that runs.
 struct Run {
     call: Call,
     ticket: afresh::Ticket,
     /// Whose run it is.
     process: u32,
+    mark: Mark,
+    started: Instant,
 }
 
 impl Run {
+    /// Waits for the right to run.
+    #[inline(never)]
+    fn begin<'py>(
+        memo: &Bound<'py, Memo>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+        call: Box<Call>,
+    ) -> PyResult<Result<Box<Self>, Made<'py>>> {
+        let py = memo.py();
+        let call = *call;
+        let other = |call, begun| Ok(Err(Made::Other(Bound::new(py, call)?, begun)));
+        // References are loaded in Python, also those that are no part of the key.
+        if refers(args, kwargs) {
+            return other(call, None);
+        }
+        let Ok(running) = Running::of(py, &call.value) else { return other(call, None) };
+        let began = Instant::now();
+        let ticket = match call.wait(py, None) {
+            Ok(Some(Begun::Run(ticket))) => ticket,
+            Ok(Some(begun)) => {
+                if matches!(begun, Begun::Hit(_)) {
+                    memo.get().counters.coalesced(began.elapsed());
+                }
+                let call = Bound::new(py, call)?;
+                let begun = Call::given(&call, begun)?.into_bound(py);
+                return Ok(Err(Made::Other(call, Some(begun))));
+            }
+            Ok(None) => return other(call, None),
+            Err(error) if error.is_instance_of::<PyException>(py) => {
+                return other(call, Some(error.value(py).clone().into_any()));
+            }
+            Err(error) => return Err(error),
+        };
+        let Ok(ticket) = call.outlined(py, ticket) else { return other(call, None) };
+        memo.get().counters.missed();
+        let (process, mark) = (std::process::id(), running.enter()?);
+        Ok(Ok(Box::new(Self { call, ticket, process, mark, started: Instant::now() })))
+    }
+
+    /// The function has returned, or raised: what the caller gets.
+    #[inline(never)]
+    fn end<'py>(
+        self: Box<Self>,
+        memo: &Bound<'py, Memo>,
+        made: PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let took = self.started.elapsed();
+        let run = *self;
+        run.mark.leave(memo.py())?;
+        match made {
+            Ok(value) => {
+                memo.get().counters.ran(took);
+                // A child that was forked by the function comes back here too; the run is its parent's.
+                if run.process == std::process::id() {
+                    run.keep(memo, &value, took)?;
+                } else {
+                    std::mem::forget(run.ticket);
+                }
+                Ok(value)
+            }
+            Err(error) => run.raised(memo, error, took),
+        }
+    }
+
     /// Stores the value.
     #[inline(never)]
     fn keep<'py>(
@@ -217,6 +246,12 @@ fn digest(value: &Bound<'_, PyAny>, len: usize) -> PyResult<Option<fp1::Digest>>
     Ok(digester.take_notes().is_empty().then_some(digest))
 }
 
+/// Whether an argument is a reference to a result.
+fn refers(args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> bool {
+    args.iter_borrowed().any(|value| is_reference(&value))
+        || kwargs.is_some_and(|kwargs| kwargs.iter().any(|(_, value)| is_reference(&value)))
+}
+
 /// The calls that run in this context, as `miss.py` marks them, and one that is to be added.
 struct Running<'py> {
     variable: &'py Bound<'py, PyAny>,
@@ -224,9 +259,8 @@ struct Running<'py> {
 }
 
 /// A call that is marked as running. It stays so where `leave` is not reached, as with a panic.
-struct Mark<'py> {
-    variable: &'py Bound<'py, PyAny>,
-    token: Bound<'py, PyAny>,
+struct Mark {
+    token: Py<PyAny>,
 }
 
 impl<'py> Running<'py> {
@@ -258,25 +292,27 @@ impl<'py> Running<'py> {
     }
 
     #[allow(unsafe_code, reason = "context variables are a C interface")]
-    fn enter(self) -> PyResult<Mark<'py>> {
+    fn enter(self) -> PyResult<Mark> {
         let py = self.calls.py();
         // SAFETY: attached; both are objects. The token is a new reference, or null with an exception set.
         let token = unsafe {
             let token = ffi::PyContextVar_Set(self.variable.as_ptr(), self.calls.as_ptr());
             Bound::from_owned_ptr_or_err(py, token)?
         };
-        Ok(Mark { variable: self.variable, token })
+        Ok(Mark { token: token.unbind() })
     }
 }
 
-impl Mark<'_> {
+impl Mark {
     #[allow(unsafe_code, reason = "context variables are a C interface")]
-    fn leave(self) {
+    fn leave(&self, py: Python<'_>) -> PyResult<()> {
+        let variable = imported(py, &RUNNING, "afresh.miss", "_running")?;
         // SAFETY: attached; both are objects.
-        let left = unsafe { ffi::PyContextVar_Reset(self.variable.as_ptr(), self.token.as_ptr()) };
+        let left = unsafe { ffi::PyContextVar_Reset(variable.as_ptr(), self.token.as_ptr()) };
         if left < 0 {
             // In another context, as a function might leave one: there is nothing to undo there.
-            drop(PyErr::take(self.token.py()));
+            drop(PyErr::take(py));
         }
+        Ok(())
     }
 }

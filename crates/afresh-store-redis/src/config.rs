@@ -7,6 +7,7 @@ use std::fmt;
 
 use afresh_core::{Error, Kind, Result};
 use afresh_remote::{Address, RemoteOptions};
+use redis::io::tcp::TcpSettings;
 use redis::{ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
 
 use crate::error::config;
@@ -133,7 +134,9 @@ impl Config {
             .clone()
             .set_protocol(redis::ProtocolVersion::RESP3)
             .set_lib_name("afresh", env!("CARGO_PKG_VERSION"));
-        let login = login.set_redis_settings(settings);
+        // Small commands must not wait for the answers of those before them.
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let login = login.set_redis_settings(settings).set_tcp_settings(tcp);
         let prefix = format!("{prefix}:1");
         let config = Self {
             redacted,

@@ -84,11 +84,7 @@ pub(crate) fn convert(error: RedisError) -> Error {
             "the server takes no writes, because it cannot save its data",
             "is its disk full? its log says more",
         ),
-        "READONLY" | "MASTERDOWN" => make(
-            Kind::Unavailable,
-            "the server is a replica, and no master was found",
-            "name the master, or use redis+sentinel://",
-        ),
+        "READONLY" | "MASTERDOWN" => replica(),
         "ASK" | "TRYAGAIN" | "CLUSTERDOWN" | "MOVED" => make(
             Kind::Unavailable,
             "the cluster is being rearranged",
@@ -122,6 +118,12 @@ pub(crate) fn convert(error: RedisError) -> Error {
 fn unknown_hello(code: &str, text: &str) -> bool {
     code == "NOPROTO"
         || text.to_ascii_lowercase().contains("unknown command") && text.contains("HELLO")
+}
+
+/// What it says may be older than what we were told.
+pub(crate) fn replica() -> Error {
+    Error::new(Kind::Unavailable, "the server is a replica, and no master was found")
+        .with_hint("name the master, or use redis+sentinel://")
 }
 
 fn denied() -> Error {

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use crate::config::{Config, Kinship, Place};
-use crate::error::{Next, convert, next, odd, too_old};
+use crate::error::{Next, convert, next, odd, replica, too_old};
 use crate::layout::{Layout, slot};
 use crate::scripts::Scripts;
 use crate::topology::{Slots, locate};
@@ -246,11 +246,16 @@ impl Nodes {
             }
             _ => convert(error),
         })?;
-        let (major, minor) = answers.first().and_then(version).ok_or_else(|| odd("HELLO"))?;
+        let hello = answers.first().ok_or_else(|| odd("HELLO"))?;
+        let (major, minor) = version(hello).ok_or_else(|| odd("HELLO"))?;
         if (major, minor) < (6, 2) {
             return Err(too_old(&format!("{major}.{minor}")));
         }
-        let scripts = Arc::clone(if major >= 7 { &self.scripts[0] } else { &self.scripts[1] });
+        if told_of(hello, "role").is_some_and(|role| role != "master") {
+            return Err(replica());
+        }
+        let [flags, plain] = &self.scripts;
+        let scripts = Arc::clone(if major >= 7 { flags } else { plain });
         Ok(Node { place: place.clone(), handle, ear, scripts })
     }
 
@@ -330,16 +335,21 @@ async fn load(node: &Node) -> Result<()> {
     pipe.query_async::<Vec<Value>>(&mut node.handle()).await.map(drop).map_err(convert)
 }
 
-/// The version in an answer to `HELLO`. Valkey says which Redis it is like.
-fn version(hello: &Value) -> Option<(u32, u32)> {
+/// What an answer to `HELLO` says of something.
+fn told_of(hello: &Value, what: &str) -> Option<String> {
     let Value::Map(pairs) = hello else { return None };
     let text = |value: &Value| match value {
         Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         Value::SimpleString(text) => Some(text.clone()),
         _ => None,
     };
-    let found = pairs.iter().find(|(name, _)| text(name).as_deref() == Some("version"));
-    let version = found.and_then(|(_, version)| text(version))?;
+    let found = pairs.iter().find(|(name, _)| text(name).as_deref() == Some(what));
+    found.and_then(|(_, value)| text(value))
+}
+
+/// The version. Valkey says which Redis it is like.
+fn version(hello: &Value) -> Option<(u32, u32)> {
+    let version = told_of(hello, "version")?;
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
     Some((numbers.next()?, numbers.next().unwrap_or(0)))
 }

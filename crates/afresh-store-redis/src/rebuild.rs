@@ -1,5 +1,5 @@
-//! Makes the indexes anew from the entries themselves: at the first scan of a store, and after a server has evicted an
-//! index. Without this, an invalidation by tag would miss answers that are still there.
+//! Makes the indexes anew from the entries themselves: after a server has evicted an index, and at the first scan of a
+//! store that was begun among other keys. Without this, an invalidation by tag would miss answers that are still there.
 //!
 //! Invariant: the indexes count as whole only if one walk over all keys was made from beginning to end while nothing
 //! of them was lost. Of several who begin at once one does it and the others wait. Entries put meanwhile are entered by
@@ -24,8 +24,16 @@ const STEP: usize = 256;
 /// How often to begin, or to look whether another is done.
 const ROUNDS: u32 = 400;
 
-/// Returns when all indexes are whole.
+/// Returns when all indexes are whole. Whoever does not wait so long does not keep them from being made.
 pub(crate) async fn rebuild(nodes: &Arc<Nodes>, layout: &Layout) -> Result<()> {
+    let (nodes, layout) = (Arc::clone(nodes), layout.clone());
+    let made = tokio::spawn(async move { make(&nodes, &layout).await });
+    made.await.unwrap_or_else(|error| {
+        Err(Error::new(Kind::Unavailable, "the indexes were not made").with_source(error))
+    })
+}
+
+async fn make(nodes: &Arc<Nodes>, layout: &Layout) -> Result<()> {
     let who = &token();
     for _ in 0..ROUNDS {
         match step(nodes, layout, "begin", who, &[]).await? {

@@ -91,7 +91,7 @@ pub(crate) async fn page(nodes: &Arc<Nodes>, layout: &Layout, scan: &Scan) -> Re
     let mut page = Page::default();
     for _ in 0..STEPS {
         // Where labels are compared here, more have to be looked at.
-        let limit = (wanted - page.entries.len()).max(32).min(STEP);
+        let limit = (wanted - page.entries.len()).clamp(32, STEP);
         let mut found = look(nodes, layout, scan, &way, limit).await?;
         let (now, last, all) = (found.number()?, found.bytes()?, found.number()? == 1);
         while !found.is_empty() {

@@ -12,6 +12,7 @@ from afresh import _afresh
 from afresh.cache.commands import _BATCH, SyncCache
 from afresh.cache.decorators import Decorators
 from afresh.cache.locks import Lock
+from afresh.cache.state import AwaitedStateCommands
 from afresh.cache.steps import Call, adrive
 
 TYPE_CHECKING = False
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _Ready = _afresh.Ready
 
 
-class Cache(Decorators):
+class Cache(AwaitedStateCommands, Decorators):
     """Values under names, with lifetimes, tags and locks, in memory or in any store of afresh.
 
     Commands are awaited; ``cache.sync`` has the same for threads, over the same entries.
@@ -79,14 +80,18 @@ class Cache(Decorators):
         secret: str | bytes | None = None,
         entries: int | None = None,
         size: int | str | None = None,
+        compress: str | None = None,
+        client_side: bool = False,
         enable: bool = True,
         middlewares: Sequence[Callable[..., Any]] = (),
         **options: Any,
     ) -> None:
         """Keeps the keys that begin with ``prefix`` in the store at ``url``, an address, a path or a store object.
 
-        ``middlewares`` stand around the commands on these keys, the last outermost. ``options`` are those of a backend of
-        your own (``register_backend``).
+        ``compress`` is "zstd", "gzip", "zlib", "bz2" or "lzma". With ``client_side`` what is read of a shared store is
+        kept in this process too (up to ``size``), and is still never older than what the store has. ``middlewares`` stand
+        around the commands on these keys, the last outermost. ``options`` are those of a backend of your own
+        (``register_backend``).
         """
         self.sync.setup(
             url,
@@ -95,6 +100,8 @@ class Cache(Decorators):
             secret=secret,
             entries=entries,
             size=size,
+            compress=compress,
+            client_side=client_side,
             enable=enable,
             middlewares=middlewares,
             **options,
@@ -220,6 +227,11 @@ class Cache(Decorators):
     def delete_tags(self, *tags: str) -> Awaitable[None]:
         """Takes back everything that was stored with one of these tags, and what is being computed with them."""
         return self._do(self.sync.delete_tags, *tags)
+
+    def register_tag(self, tag: str, key_template: str) -> None:
+        """What is stored from now on under a key that matches gets the tag, whose fields are filled in from the key:
+        ``register_tag("user:{id}", "profile:{id}:*")``."""
+        self.sync.register_tag(tag, key_template)
 
     def clear(self) -> Awaitable[None]:
         """Removes all entries of this cache, and nothing else that is in its stores."""

@@ -15,8 +15,10 @@ from afresh.cache.decorators import Decorators
 from afresh.cache.detect import Detect, Detectors
 from afresh.cache.flights import Flight, Flights
 from afresh.cache.locks import Lock, Waiters
+from afresh.cache.state import StateCommands
 from afresh.cache.steps import Ask, Call, Wait, drive
 from afresh.cache.switch import Disabling, Switches
+from afresh.cache.tagging import Registered
 from afresh.cache.transaction import Transaction, TransactionMode, Transactions
 from afresh.errors import AfreshError, CodecError, ConfigError
 
@@ -36,7 +38,7 @@ UNLIMITED, NOT_EXIST = -1.0, -2.0
 _BATCH = 100
 
 
-class SyncCache(_afresh.Direct, Decorators):
+class SyncCache(_afresh.Direct, StateCommands, Decorators):
     """Values under names, with lifetimes, tags and locks, in memory or in any store of afresh.
 
     >>> cache = SyncCache()
@@ -50,13 +52,16 @@ class SyncCache(_afresh.Direct, Decorators):
     def __init__(self, name: str = "") -> None:
         if "/" in name or len(name.encode()) > 100:
             raise ConfigError(f"`{name}` cannot be a cache's name", hint="up to 100 bytes, without a slash")
-        self.name = name
+        import threading
+
+        self.name, self._wiring = name, threading.Lock()
         self._routes = routes.Routes(self._seen)
         self._switches = Switches(self._wire)
         self._transactions = Transactions(self)
         self._flights = Flights(self._transactions.scope)
         self._waiters = Waiters()
         self._detectors = Detectors(self._wire)
+        self._registered = Registered()
         # Whoever wants to know when `_wire` has run.
         self._wired: Callable[[], None] | None = None
         # The one store in memory, where nothing can come between a command and it.
@@ -76,17 +81,28 @@ class SyncCache(_afresh.Direct, Decorators):
         secret: str | bytes | None = None,
         entries: int | None = None,
         size: int | str | None = None,
+        compress: str | None = None,
+        client_side: bool = False,
         enable: bool = True,
         middlewares: Sequence[Callable[..., Any]] = (),
         **options: Any,
     ) -> None:
         """Keeps the keys that begin with ``prefix`` in the store at ``url``, an address, a path or a store object.
 
-        ``middlewares`` stand around the commands on these keys, the last outermost. ``options`` are those of a backend of
-        your own (``register_backend``).
+        ``compress`` is "zstd", "gzip", "zlib", "bz2" or "lzma". With ``client_side`` what is read of a shared store is
+        kept in this process too (up to ``size``), and is still never older than what the store has. ``middlewares`` stand
+        around the commands on these keys, the last outermost. ``options`` are those of a backend of your own
+        (``register_backend``).
         """
         kv, never_fails = routes.connect(
-            routes.resolve(url, options), name=self.name, codec=codec, secret=secret, entries=entries, size=size
+            routes.resolve(url, options),
+            name=self.name,
+            codec=codec,
+            secret=secret,
+            entries=entries,
+            size=size,
+            compress=compress,
+            client_side=client_side,
         )
         self._routes.add(routes.Route(prefix, kv, never_fails, tuple(middlewares)))
         if not enable:
@@ -96,12 +112,15 @@ class SyncCache(_afresh.Direct, Decorators):
 
     def _wire(self) -> None:
         """To be done when anything has changed about what may come between a command and its store."""
-        only = self._routes.all[0] if len(self._routes.all) == 1 else None
-        plain = only is not None and only.never_fails and not only.prefix and self._switches.untouched
-        self._kv = only.kv if plain and only is not None and self._around.idle else None
-        self._aim(self._kv, self._detectors.idle)
-        if self._wired is not None:
-            self._wired()
+        # One at a time: the last one has seen every change.
+        with self._wiring:
+            only = self._routes.all[0] if len(self._routes.all) == 1 else None
+            plain = only is not None and only.never_fails and not only.prefix and self._switches.untouched
+            plain = plain and not self._registered
+            self._kv = only.kv if plain and only is not None and self._around.idle else None
+            self._aim(self._kv, self._detectors.idle)
+            if self._wired is not None:
+                self._wired()
 
     def _seen(self, route: routes.Route) -> routes.Route:
         """A route as commands of this context see it."""
@@ -220,8 +239,8 @@ class SyncCache(_afresh.Direct, Decorators):
         """Adds to a number, in one step; the new number. One that begins now lasts for ``expire``."""
         if self._switches.off("incr", key):
             return 0
-        by = value
-        return int(self._routes.of(key).kv.incr(key, by, ttl.seconds(expire), list(tags) or None))
+        tags = self._registered.of(key, tags)
+        return int(self._routes.of(key).kv.incr(key, value, ttl.seconds(expire), list(tags) or None))
 
     @command
     def expire(self, key: str, timeout: Span) -> bool:
@@ -276,6 +295,12 @@ class SyncCache(_afresh.Direct, Decorators):
         # A route with a prefix may share its store with others of this cache.
         for _ in self._delete_match("*"):
             pass
+
+    def register_tag(self, tag: str, key_template: str) -> None:
+        """What is stored from now on under a key that matches gets the tag, whose fields are filled in from the key:
+        ``register_tag("user:{id}", "profile:{id}:*")``."""
+        self._registered.add(tag, key_template)
+        self._wire()
 
     # Locks
 
@@ -437,9 +462,10 @@ class SyncCache(_afresh.Direct, Decorators):
             return False
         keep = expire == ttl.KEEP
         span = None if keep else ttl.seconds(expire)
-        kv = self._routes.of(key).kv
+        kv, tags = self._routes.of(key).kv, self._registered.of(key, tags)
+        raw = command == "set_raw"
         try:
-            return bool(kv.set(key, value, span, keep=keep, exist=exist, tags=list(tags) or None))
+            return bool(kv.set(key, value, span, keep=keep, exist=exist, tags=list(tags) or None, raw=raw))
         except (ConfigError, CodecError):
             raise
         except AfreshError as error:
@@ -516,6 +542,7 @@ class SyncCache(_afresh.Direct, Decorators):
         route = self._routes.of(flight.key)
         told = route.never_fails and self._transactions.current() is None
         fences = [] if told else _fences(flight.key)
+        tags = self._registered.of(flight.key, tags)
         if not tags and not fences:
             return None
         try:

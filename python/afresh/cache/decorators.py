@@ -264,6 +264,51 @@ class Decorators:
 
         return self._decorate(build, key, prefix, per_call=False)
 
+    def bloom(
+        self,
+        *,
+        capacity: int,
+        name: str | None = None,
+        false_positives: float = 1,
+        check_false_positive: bool = True,
+        prefix: str = "bloom",
+    ) -> Callable[[F], F]:
+        """For functions that say yes or no: no, without a call, for what was never added. ``f.set(...)`` calls the
+        function and adds what it says yes to. The filter has room for ``capacity`` of those; of a hundred others
+        ``false_positives`` are called for in vain, or answered with yes where that is not to be checked."""
+        from afresh.cache.strategies.bloom import Adding, Bloom, Filter
+
+        def decorate(function: F) -> F:
+            keys = Keys(function, name, prefix)
+            filter = Filter(keys.title, capacity, false_positives)
+            decorated: Any = self._decorate(lambda keys: Bloom(filter, check_false_positive), name, prefix)(function)
+            decorated.set = self._always(function, keys, Adding(filter))
+            return decorated  # type: ignore[no-any-return]
+
+        return decorate
+
+    def dual_bloom(
+        self,
+        *,
+        capacity: int | tuple[int, int],
+        name: str | None = None,
+        false: float | tuple[float, float] = 1,
+        no_collisions: bool = False,
+        prefix: str = "dual_bloom",
+    ) -> Callable[[F], F]:
+        """For functions that say yes or no: remembers both answers in a filter each, and answers where one of them alone
+        has seen the call. A call that was never made is answered wrongly ``false`` times of a hundred. ``capacity`` and
+        ``false`` may be pairs, for yes and for no. With ``no_collisions`` only answers are remembered whose places are
+        all free, so that fewer are wrong and more are computed."""
+        from afresh.cache.strategies.bloom import Dual, Filter, pair
+
+        def build(keys: Keys) -> Dual:
+            sizes = zip(("yes", "no"), pair(capacity), pair(false))
+            yes, no = (Filter(f"{keys.title}:{which}", size, rate) for which, size, rate in sizes)
+            return Dual(yes, no, no_collisions)
+
+        return self._decorate(build, name, prefix)
+
     def invalidate(
         self, key: str, *, args_map: Mapping[str, str] | None = None, defaults: Mapping[str, Any] | None = None
     ) -> Callable[[F], F]:
@@ -316,6 +361,24 @@ class Decorators:
             return Asked(core, face, name, function, args, kwargs, arguments, needs_key)
 
         return asked
+
+    def _always(self, function: Any, keys: Keys, strategy: Strategy) -> Callable[..., Any]:
+        """The function with a strategy that is not to be turned off, and for which each call needs a key."""
+        import inspect
+
+        core = self._core()
+
+        def asked(face: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
+            arguments = keys.arguments.bind(args, kwargs)
+            return Asked(core, face, keys.of(arguments), function, args, kwargs, arguments)
+
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            return await adrive(strategy.steps(asked("loops", args, kwargs)))
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            return drive(strategy.steps(asked("threads", args, kwargs)))
+
+        return awaited if _is_async(inspect.unwrap(function)) else called
 
     def _iterate(self, build: Callable[[Keys], Keep], key: str | None, prefix: str) -> Callable[[F], F]:
         def decorate(function: F) -> F:

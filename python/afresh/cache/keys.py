@@ -153,6 +153,11 @@ class Keys:
         self._which: str | None = None
 
     @property
+    def title(self) -> str:
+        """What all keys have in common, as a key of its own."""
+        return self._prefix + (self.name if self._template is None else self._template.template)
+
+    @property
     def is_pure(self) -> bool:
         """Whether a key is made of the values of its fields and of nothing else."""
         return self._per_call if self._template is None else self._template.fields is not None
@@ -235,7 +240,13 @@ def _field(
             f"the key {template!r} asks for `{first}`, which is no parameter",
             hint=f"the parameters are {', '.join(sorted(names)) or 'none'}",
         )
-    change = filters.parse(spec) if spec else None
+
+    def inner(text: str) -> Callable[[Mapping[str, Any]], Any]:
+        """A field within a filter, which may have a filter of its own."""
+        name, _, spec = text.partition(":")
+        return _field(template, name, spec, None, names, rest_of)
+
+    change = filters.parse(spec, inner) if spec else None
     if conversion not in (None, "r", "s", "a"):
         raise WrongKeyError(f"the key {template!r} has an unknown conversion `!{conversion}`")
     conversions: dict[str, Callable[[Any], str]] = {"r": repr, "s": str, "a": ascii}
@@ -249,6 +260,6 @@ def _field(
             found = getattr(found, name) if is_attribute else found[name]
         if convert is not None:
             found = convert(found)
-        return found if change is None else change(found)
+        return found if change is None else change(found, arguments)
 
     return value

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: What a cache in memory holds at most, where nothing else is said.
 ENTRIES, SIZE = 1_000_000, 256_000_000
 
+#: Bytes that are kept in front of a shared store.
+FRONT = 64_000_000
+
 
 class Route:
     """A prefix and the store behind it."""
@@ -144,26 +147,33 @@ def connect(
     secret: str | bytes | None,
     entries: int | None,
     size: int | str | None,
+    compress: str | None = None,
+    client_side: bool = False,
 ) -> tuple[_afresh.Kv, bool]:
     """The entries at an address, and whether nothing can keep them from answering."""
     from afresh import codecs
+    from afresh.cache.coding import Coding
 
-    chosen = codecs.codec(codec)
+    chosen = Coding(codecs.codec(codec), compress)
+    room = _afresh.parse_size(size) if isinstance(size, str) else size
     if isinstance(url, str) and url.startswith(("memory:", "mem:")):
+        if client_side:
+            raise ConfigError("`memory:` is in the process already", hint="leave `client_side` out")
         options: dict[str, Any] = _options(url)
         entries = entries if entries is not None else options.get("entries")
-        size = size if size is not None else options.get("size")
+        if room is None and "size" in options:
+            room = _afresh.parse_size(options["size"])
         most = int(entries) if entries is not None else ENTRIES
-        room = _afresh.parse_size(size) if isinstance(size, str) else size
         return _afresh.Kv(chosen, name=name, entries=most, size=room if room is not None else SIZE), True
-    if entries is not None or size is not None:
-        raise ConfigError("only `memory:` takes `entries` and `size`")
+    if entries is not None or (size is not None and not client_side):
+        raise ConfigError("only `memory:` takes `entries`, and only it and `client_side` a `size`")
     from afresh import stores
 
     key = secret.encode() if isinstance(secret, str) else secret
     if key == b"":
         raise ConfigError("the secret is empty", hint="give at least one character, better 32")
-    return _afresh.Kv(chosen, engine=stores.engine(url), name=name, secret=key), False
+    front = (room if room is not None else FRONT) if client_side else None
+    return _afresh.Kv(chosen, engine=stores.engine(url), name=name, secret=key, front=front), False
 
 
 def _options(url: str) -> dict[str, Any]:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 #: Every command that can be turned off by its name.
 COMMANDS = frozenset(
     "get get_many set set_many get_or_set get_match incr exists delete delete_many delete_match scan expire get_expire "
-    "get_size get_keys_count clear ping delete_tags set_lock unlock is_locked".split()
+    "get_size get_keys_count clear ping delete_tags set_lock unlock is_locked "
+    "get_bits incr_bits slice_incr set_add set_remove set_pop get_raw set_raw".split()
 )
 
 

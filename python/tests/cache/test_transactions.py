@@ -735,3 +735,31 @@ def test_t5_processes_lose_nothing_to_each_other(tmp_path, apart):
     cache = afresh.SyncCache()
     cache.setup(str(apart.folder / "kv"))
     assert cache.get_many("n", "counted") == (120, 120)
+
+
+def test_a_store_that_is_far_is_asked_and_committed_to_in_a_thread():
+    cache, here = afresh.Cache(), threading.get_ident()
+    asked = set()
+
+    class Far(Failing):
+        def _check(self):
+            asked.add(threading.get_ident())
+
+    cache.setup(Far())
+
+    async def main():
+        async with cache.transaction() as tx:
+            await asyncio.gather(*(cache.set(f"k{i}", [i]) for i in range(5)))
+            await tx.commit()
+            assert await cache.get("k1") == [1]
+            await cache.delete("k1")
+            await cache.incr("n")
+        with pytest.raises(ConflictError):
+            async with cache.transaction("serializable"):
+                await cache.get("n")
+                await asyncio.get_running_loop().run_in_executor(None, cache.sync.incr, "n")
+                await cache.set("seen", True)
+        return await cache.get_many("k0", "k1", "k4", "n", "seen")
+
+    assert asyncio.run(main()) == ([0], None, [4], 2, None)
+    assert asked and here not in asked

@@ -109,7 +109,7 @@ impl Direct {
             && let (Some(kv), Ok(key)) = (slf.get().kv(py), key.cast_exact::<PyString>())
             && let Some(ttl) = plain(expire)
         {
-            return kv.get().set(key, value, ttl, false, None, None, None, None);
+            return kv.get().set(key, value, ttl, false, None, None, None, None, false);
         }
         let none = PyTuple::empty(py).into_any();
         let arguments = (key, value, expire, exist, tags.unwrap_or(&none));
@@ -226,8 +226,13 @@ impl Hits {
             self.keys.with(py, |keys| keys.get(arguments).map(|key| key.clone_ref(py))).flatten()
         });
         let Some(key) = key.flatten() else { return Ok(absent()) };
-        let found = kv.get().get(key.bind(py), Some(absent()))?.unwrap_or_else(absent);
-        if found.get_type().is(&self.raised) { Ok(absent()) } else { Ok(found) }
+        match kv.get().at_hand(key.bind(py))? {
+            Some(found) if !found.get_type().is(&self.raised) => {
+                kv.get().hit();
+                Ok(found)
+            }
+            _ => Ok(absent()),
+        }
     }
 
     /// Remembers the key of a call.

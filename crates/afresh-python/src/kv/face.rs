@@ -10,21 +10,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use afresh::{Bytes, Hold, Version, When};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use afresh::{Bytes, Error, Hold, Version, When};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes, PyInt, PyList, PyString, PyTuple};
 
 use super::backend::{Area, Backend, Datum, Found, Marks, New, Placed};
+use super::front::Front;
 use super::glob::Glob;
 use super::overlay::{Checks, Overlay};
 use super::record::Seal;
+use super::state::{self, Kind, Next};
 use super::stored::Stored;
 use super::table::Memory;
 use super::tally::Tally;
 use super::value::Codec;
 use crate::attached::Attached;
 use crate::engine::Engine;
+use crate::errors::raise;
 
 /// Entries under names.
 #[pyclass(frozen)]
@@ -80,9 +83,32 @@ fn token(text: &str) -> Datum {
     Datum::Encoded { codec: "token".into(), bytes: Bytes::copy_from_slice(text.as_bytes()) }
 }
 
+/// What is there of a kind, or nothing.
+fn of_kind(key: &str, kind: Kind, found: Option<&Found>) -> PyResult<Bytes> {
+    match found.map(|found| &found.datum) {
+        None => Ok(Bytes::new()),
+        Some(Datum::Encoded { codec, bytes }) if **codec == *kind.codec() => Ok(bytes.clone()),
+        Some(_) => Err(PyTypeError::new_err(format!("what {key:?} has is not {}", kind.words()))),
+    }
+}
+
 impl Kv {
     fn backend(&self) -> &dyn Backend {
         self.backend.as_ref()
+    }
+
+    fn datum(
+        &self,
+        name: &str,
+        value: &Bound<'_, PyAny>,
+        tagged: bool,
+        raw: bool,
+    ) -> PyResult<Datum> {
+        if raw {
+            let bytes = Bytes::copy_from_slice(value.cast::<PyBytes>()?.as_bytes());
+            return Ok(Datum::Encoded { codec: Kind::Raw.codec().into(), bytes });
+        }
+        self.codec.datum(self.backend(), name, value, tagged)
     }
 
     /// The epochs of tags; one that nobody took back is at zero.
@@ -123,6 +149,23 @@ impl Kv {
         }
     }
 
+    /// The value under a key, not counted yet: see [`hit`](Self::hit).
+    #[inline]
+    pub(crate) fn at_hand<'py>(
+        &self,
+        key: &Bound<'py, PyString>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.live(key.py(), key.to_str()?)? {
+            Some(found) => self.codec.value(key.py(), found.datum),
+            None => Ok(None),
+        }
+    }
+
+    /// What was at hand is used.
+    pub(crate) fn hit(&self) {
+        self.tally.looked(true);
+    }
+
     fn written(&self, placed: Placed) -> bool {
         if placed == Placed::Done {
             self.tally.wrote();
@@ -149,6 +192,56 @@ impl Kv {
         }
     }
 
+    /// Changes what a name stands for beside values, in one step: what is there to what becomes of it, and an answer.
+    /// A lifetime is that of one that begins; later it may only become longer.
+    fn change<R>(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        kind: Kind,
+        ttl: Option<f64>,
+        alter: impl Fn(&[u8]) -> PyResult<(Next, R)>,
+    ) -> PyResult<R> {
+        let ttl = Ttl::new(ttl);
+        loop {
+            let found = self.backend.one(py, Area::Value, key)?;
+            let condition = when(found.as_ref());
+            let alive = match found {
+                Some(found) if self.holds(py, &found)? => Some(found),
+                _ => None,
+            };
+            let (next, answer) = alter(&of_kind(key, kind, alive.as_ref())?)?;
+            let bytes = match next {
+                Next::Same => return Ok(answer),
+                Next::Gone if self.backend.delete(py, Area::Value, key, condition)? => {
+                    return Ok(answer);
+                }
+                Next::Gone => continue,
+                Next::Is(bytes) if bytes.len() > state::MOST => {
+                    return Err(PyOverflowError::new_err(format!(
+                        "{} holds {} bytes at most, and {key:?} would be larger",
+                        kind.words(),
+                        state::MOST
+                    )));
+                }
+                Next::Is(bytes) => bytes,
+            };
+            let (ttl, marks) = match (alive, &ttl) {
+                (Some(Found { left: Some(left), marks, .. }), Ttl::For(Some(ttl))) => {
+                    (Some(left.max(*ttl)), marks)
+                }
+                (Some(Found { left, marks, .. }), _) => (left, marks),
+                (None, Ttl::For(ttl)) => (*ttl, None),
+                (None, Ttl::Nothing) => return Ok(answer),
+            };
+            let datum = Datum::Encoded { codec: kind.codec().into(), bytes: bytes.into() };
+            let new = New { datum, marks, ttl, pinned: true };
+            if self.backend.put(py, Area::Value, key, new, condition)? != Placed::Refused {
+                return Ok(answer);
+            }
+        }
+    }
+
     /// An integer in an entry that is alive.
     fn number(&self, py: Python<'_>, name: &str, datum: Datum) -> PyResult<i64> {
         let value = self.codec.value(py, datum)?;
@@ -161,9 +254,10 @@ impl Kv {
 
 #[pymethods]
 impl Kv {
-    /// Entries in an engine's store, or in memory where there is none.
+    /// Entries in an engine's store (with `front` bytes of them kept in the process), or in memory where there is none.
     #[new]
-    #[pyo3(signature = (codec, *, engine=None, name="", secret=None, entries=1_000_000, size=256_000_000))]
+    #[pyo3(signature = (codec, *, engine=None, name="", secret=None, entries=1_000_000, size=256_000_000, front=None))]
+    #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn new(
         py: Python<'_>,
         codec: &Bound<'_, PyAny>,
@@ -172,10 +266,24 @@ impl Kv {
         secret: Option<&[u8]>,
         entries: u64,
         size: u64,
+        front: Option<u64>,
     ) -> PyResult<Self> {
         let backend: Arc<dyn Backend> = match engine {
             Some(engine) => {
-                Arc::new(Stored::new(py, engine, name.to_owned(), secret.map(Seal::new))?)
+                let stored = Stored::new(py, engine, name.to_owned(), secret.map(Seal::new))?;
+                match (front, stored.generation(py)?) {
+                    (Some(bytes), Some(counters)) => Arc::new(Front::new(stored, counters, bytes)),
+                    (Some(_), None) => {
+                        return Err(raise(
+                            py,
+                            &Error::new(
+                                afresh::Kind::Unsupported,
+                                "this store does not count its changes, so nothing of it can be kept in the process",
+                            ),
+                        ));
+                    }
+                    (None, _) => Arc::new(stored),
+                }
             }
             None => Arc::new(Memory::new(entries, size)),
         };
@@ -240,7 +348,7 @@ impl Kv {
 
     /// Sets a value; whether it is there now. `marks` are tags with their epochs as they were when the value began to
     /// be made; `version` is what must be there still (0: nothing).
-    #[pyo3(signature = (key, value, ttl=None, *, keep=false, exist=None, tags=None, marks=None, version=None))]
+    #[pyo3(signature = (key, value, ttl=None, *, keep=false, exist=None, tags=None, marks=None, version=None, raw=false))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     pub(crate) fn set(
         &self,
@@ -252,6 +360,7 @@ impl Kv {
         tags: Option<Vec<String>>,
         marks: Option<Vec<(String, i64)>>,
         version: Option<u64>,
+        raw: bool,
     ) -> PyResult<bool> {
         let (py, name) = (key.py(), key.to_str()?);
         let marks = match marks {
@@ -260,7 +369,7 @@ impl Kv {
         };
         let ttl = Ttl::new(ttl);
         if let (Ttl::For(ttl), None, None, false) = (&ttl, exist, version, keep) {
-            let datum = self.codec.datum(self.backend(), name, value, marks.is_some())?;
+            let datum = self.datum(name, value, marks.is_some(), raw)?;
             let new = New { datum, marks, ttl: *ttl, pinned: false };
             let placed = self.backend.put(py, Area::Value, name, new, When::Always)?;
             return Ok(self.written(placed));
@@ -288,7 +397,7 @@ impl Kv {
                     continue;
                 }
             };
-            let datum = self.codec.datum(self.backend(), name, value, marks.is_some())?;
+            let datum = self.datum(name, value, marks.is_some(), raw)?;
             let new = New { datum, marks: marks.clone(), ttl, pinned: false };
             match self.backend.put(py, Area::Value, name, new, when(found.as_ref()))? {
                 Placed::Refused => {}
@@ -419,6 +528,72 @@ impl Kv {
             py,
             marks.iter().flat_map(|marks| marks.iter()).map(|(tag, _)| tag).collect::<Vec<_>>(),
         )
+    }
+
+    /// Numbers of `size` bits each; what was never written is zero.
+    fn get_bits(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        indexes: Vec<u64>,
+        size: u32,
+    ) -> PyResult<Vec<u64>> {
+        let bytes = of_kind(key, Kind::Bits, self.live(py, key)?.as_ref())?;
+        indexes.iter().map(|index| state::bits(&bytes, *index, size)).collect()
+    }
+
+    /// Adds to such numbers, which stay within what they can hold; the new ones.
+    fn incr_bits(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        indexes: Vec<u64>,
+        size: u32,
+        by: i64,
+    ) -> PyResult<Vec<u64>> {
+        self.change(py, key, Kind::Bits, None, |before| state::add_bits(before, &indexes, size, by))
+    }
+
+    /// Adds the moment `end` to a slice, if fewer than `most` are between `start` and it; how many are then.
+    fn slice_incr(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        start: f64,
+        end: f64,
+        most: usize,
+        ttl: Option<f64>,
+    ) -> PyResult<usize> {
+        self.change(py, key, Kind::Moments, ttl, |before| {
+            Ok(state::slide(before, start, end, most))
+        })
+    }
+
+    /// Adds to a set of texts; how many are new.
+    fn set_add(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        values: Vec<String>,
+        ttl: Option<f64>,
+    ) -> PyResult<usize> {
+        self.change(py, key, Kind::Members, ttl, |before| Ok(state::join(before, &values)))
+    }
+
+    /// Removes from a set of texts; how many there were.
+    fn set_remove(&self, py: Python<'_>, key: &str, values: Vec<String>) -> PyResult<usize> {
+        self.change(py, key, Kind::Members, None, |before| Ok(state::leave(before, &values)))
+    }
+
+    /// Takes up to so many out of a set of texts.
+    fn set_pop(&self, py: Python<'_>, key: &str, count: usize) -> PyResult<Vec<String>> {
+        self.change(py, key, Kind::Members, None, |before| Ok(state::pop(before, count)))
+    }
+
+    /// The bytes of a value as they are stored.
+    fn get_raw<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let Some(found) = self.live(py, key)? else { return Ok(None) };
+        Ok(self.codec.raw(py, found.datum)?.map(|bytes| PyBytes::new(py, &bytes)))
     }
 
     /// Takes a lock for an owner; whether nobody has it.

@@ -3,11 +3,14 @@
 mod backend;
 mod direct;
 mod face;
+mod front;
 mod glob;
 mod guards;
 mod overlay;
 mod ready;
 mod record;
+mod squeeze;
+mod state;
 mod stored;
 mod table;
 mod tally;
@@ -23,6 +26,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<direct::Hits>()?;
     module.add_function(wrap_pyfunction!(guards::admit, module)?)?;
     module.add_function(wrap_pyfunction!(guards::count_outcome, module)?)?;
+    module.add_function(wrap_pyfunction!(squeeze::zstd, module)?)?;
+    module.add_function(wrap_pyfunction!(squeeze::unzstd, module)?)?;
     module.add_function(wrap_pyfunction!(tally::cache_counts, module)?)?;
     module.add_function(wrap_pyfunction!(tally::count_cache_error, module)?)?;
     module.add_class::<ready::Ready>()?;

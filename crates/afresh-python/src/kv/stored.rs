@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use afresh::{
-    Applied, Batch, Bytes, Entry, Fingerprint, Hold, Key, Kind, NewEntry, Op, Result, Scan, Space,
-    Value, Version, When,
+    Applied, Batch, Bytes, Entry, Fingerprint, Generation, Hold, Key, Kind, NewEntry, Op, Result,
+    Scan, Space, Value, Version, When,
 };
 use pollster::block_on;
 use pyo3::prelude::*;
@@ -56,6 +56,13 @@ impl Stored {
         py.detach(|| block_on(work(engine.store().as_ref()))).or_raise(py)
     }
 
+    /// The counters of changes of the store, if they tell of all changes of entries.
+    pub(crate) fn generation(&self, py: Python<'_>) -> PyResult<Option<Generation>> {
+        let engine = self.engine.get().get(py)?;
+        let store = engine.store();
+        Ok(store.generation().filter(|_| store.counts_entries()))
+    }
+
     /// What the keys of an area begin with. Names that are too long have a place of their own.
     fn folder(&self, area: Area, long: bool) -> String {
         let letter = match area {
@@ -67,7 +74,7 @@ impl Stored {
         format!("k{letter}{long}/{}/", self.name)
     }
 
-    fn key(&self, area: Area, name: &str) -> Result<Key> {
+    pub(crate) fn key(&self, area: Area, name: &str) -> Result<Key> {
         let space = if area == Area::Tag { Space::Count } else { Space::Named };
         let mut key = self.folder(area, is_long(name)).into_bytes();
         if is_long(name) {

@@ -4,7 +4,7 @@
 -- ARGV: each operation's code, condition and what it needs.
 -- Answers {1, version (and count) of each}, {0, position, version found} where refused, {2, position} for a counter
 -- that is a record.
-local was, now, touched, order, last = {}, {}, {}, {}, nil
+local was, now, touched, order, last, begun = {}, {}, {}, {}, nil, false
 local written = pack('>I8', ms)
 
 local function look(name)
@@ -19,7 +19,10 @@ end
 -- Greater than any before, also where the counter itself was lost: it never runs behind the clock.
 local function version()
   if not last then
-    last = math.max(tonumber(redis.call('HGET', meta, 'last') or 0), clock[1] * 1000000 + clock[2])
+    local known = redis.call('HGET', meta, 'last')
+    -- Where there is nothing at all, nothing was evicted: the indexes are whole.
+    begun = not known and redis.call('DBSIZE') == 0
+    last = math.max(tonumber(known or 0), clock[1] * 1000000 + clock[2])
   end
   last = last + 1
   return pack('>I8', last)
@@ -84,6 +87,7 @@ end
 
 -- From here on everything happens. The first write is one that a full server refuses.
 if last then redis.call('HSET', meta, 'last', string.format('%.0f', last)) end
+if begun then redis.call('HSET', meta, 's', 'ok') end
 for _, name in ipairs(order) do
   local old, new, letter, key = was[name], now[name], letter_of(name), key_of(name)
   if old ~= new then

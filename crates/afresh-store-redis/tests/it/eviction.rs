@@ -65,7 +65,18 @@ fn a_lost_index_is_made_anew() {
         assert_eq!(found(store.as_ref(), &scan(Order::Newest)).len(), 200, "{lost:?}");
     }
     assert_eq!(block_on(store.usage()).unwrap().entries(Space::Head), 600);
-    // Two who notice at once.
+    // On a server that holds nothing else, a store is whole from its first write.
+    server.cli(&["FLUSHALL"]);
+    one(store.as_ref(), tagged(1, 5));
+    assert_eq!(server.cli(&["HGET", &meta, "s"]), "ok");
+    server.cli(&["DEL", &meta]);
+    one(store.as_ref(), tagged(2, 5));
+    assert_eq!(server.cli(&["HGET", &meta, "s"]), "");
+    assert_eq!(block_on(store.scan(&Scan::new(Space::Head))).unwrap().entries.len(), 2);
+    // Several who notice at once.
+    for n in 0..600 {
+        one(store.as_ref(), tagged(n, 5));
+    }
     server.cli(&["DEL", &index]);
     let threads: Vec<_> = (0..4)
         .map(|_| {

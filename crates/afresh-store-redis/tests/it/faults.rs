@@ -96,6 +96,22 @@ fn who_is_not_let_in_is_told_what_to_write() {
     let error = try_get(store.as_ref()).unwrap_err();
     assert_eq!(error.kind(), Kind::Denied, "{error:?}");
     assert!(error.message().contains("may not"), "{error:?}");
+    // The rule of docs/guide/stores/redis.md is enough.
+    let rule = "on >pass ~{team:1* resetchannels -@all +@read +@write +@scripting +@connection \
+                +@transaction +client|tracking +time +cluster|slots";
+    let words: Vec<&str> =
+        ["ACL", "SETUSER", "afresh"].into_iter().chain(rule.split(' ')).collect();
+    assert_eq!(cli(&words), "OK");
+    let store = open(&format!("{}?timeout=10&prefix=team", at("afresh:pass@")));
+    put(store.as_ref(), &key("k"), "x");
+    let bytes = afresh_core::Bytes::from_static(b"object");
+    let id = afresh_core::ObjectId::of(&bytes);
+    block_on(store.write(&id, bytes.into())).unwrap();
+    block_on(store.usage()).unwrap();
+    assert_eq!(block_on(store.scan(&Scan::new(Space::Named))).unwrap().entries.len(), 1);
+    assert_eq!(block_on(store.list(None, 5)).unwrap().len(), 1);
+    block_on(store.quarantine(&id)).unwrap();
+    until("it is not told", || store.generation().unwrap().stamp(&crate::print(1)).is_some());
 }
 
 /// Something that answers everything in the same way.

@@ -6,11 +6,13 @@
 //! `AFRESH_TEST_SERVERS=required`.
 
 mod process;
+mod proxy;
 pub mod redis;
 mod s3;
 mod sql;
 
 pub use process::{Server, free_port};
+pub use proxy::{Proxy, Wire};
 pub use s3::S3;
 pub use sql::Sql;
 

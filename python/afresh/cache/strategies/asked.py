@@ -136,7 +136,8 @@ class Asked:
 
     def begin(self, keep: Keep, flight: Flight) -> Steps:
         """The tags of the call with their epochs as they are now, before anything is computed."""
-        if not keep.tags and self.route.never_fails and self.cache._transactions.current() is None:
+        told = self.route.never_fails and self.cache._transactions.current() is None
+        if told and not keep.tags and not self.cache._registered:
             return None
         return (yield self.ask(self.cache._begin, flight, [tag(self.arguments) for tag in keep.tags]))
 
