@@ -180,7 +180,11 @@ impl Memo {
     #[inline]
     fn definition(slf: &Bound<'_, Self>) -> PyResult<Arc<Definition>> {
         let py = slf.py();
-        if let Some(definition) = slf.get().standing(py)? {
+        // As `standing`, written out: every hit comes this way.
+        if let Some(definition) = slf.get().current(py)
+            && definition.configured == modes::configured()
+            && definition.validity.stands(py)?
+        {
             return Ok(definition);
         }
         slf.call_method0(intern!(py, "_define"))?;
