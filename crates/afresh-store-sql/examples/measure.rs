@@ -144,14 +144,15 @@ fn scan(store: &dyn Store, mut scan: Scan) -> (usize, Duration) {
     }
 }
 
-fn scale(store: &Arc<dyn Store>) {
+fn scale(store: &Arc<dyn Store>, other: &Arc<dyn Store>) {
     let space = Space::Commit;
-    beside(store, &format!("fill with {ENTRIES} entries, 250 a batch"), || {
+    let beside = |what: &str, work: &mut dyn FnMut()| beside(other, what, work);
+    beside(&format!("fill with {ENTRIES} entries, 250 a batch"), &mut || {
         for from in (0..ENTRIES).step_by(250) {
             apply(store.as_ref(), (from..from + 250).map(|n| put(space, n)).collect());
         }
     });
-    beside(store, "nothing", || std::thread::sleep(Duration::from_secs(2)));
+    beside("nothing", &mut || std::thread::sleep(Duration::from_secs(2)));
     let base = || Scan::new(space);
     let newest = |scan| Scan { order: Order::Newest, ..scan };
     let tag = vec![Tag::new("day", Some("monday".to_owned())).unwrap()];
@@ -174,11 +175,11 @@ fn scale(store: &Arc<dyn Store>) {
         ),
     ] {
         let mut came = (0, Duration::ZERO);
-        beside(store, what, || came = scan(store.as_ref(), wanted));
+        beside(what, &mut || came = scan(store.as_ref(), wanted.clone()));
         println!("    {} entries, the longest page {:.1?}", came.0, came.1);
     }
-    beside(store, "usage", || assert!(block_on(store.usage()).unwrap().entries(space) > 0));
-    beside(store, "remove 20 000 entries, 256 a batch", || {
+    beside("usage", &mut || assert!(block_on(store.usage()).unwrap().entries(space) > 0));
+    beside("remove 20 000 entries, 256 a batch", &mut || {
         for from in (0..20_000).step_by(256) {
             let gone =
                 (from..from + 256).map(|n| Op::Delete { key: key(space, n), when: When::Always });
@@ -255,6 +256,7 @@ fn main() {
         let address = server.url("measure").replace("timeout=10", "timeout=60");
         let opened = afresh_store_sql::open(&address).unwrap();
         store(&opened);
-        scale(&opened);
+        // The other client is another process as far as the store can tell.
+        scale(&opened, &afresh_store_sql::open(&address).unwrap());
     }
 }

@@ -1,7 +1,8 @@
 //! A connection to MySQL or MariaDB: several statements in one text, values written into it as digits and hexadecimals.
 //!
 //! The protocol cannot have several prepared statements on their way, so a transaction of prepared ones would cost a
-//! round trip each. Values cannot break out of the text: none is ever written but as digits or as `x'…'`.
+//! round trip each. Values cannot break out of the text: none is ever written but as digits or as `x'…'`. Only what is
+//! large goes by itself, prepared, as the bytes that it is.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use afresh_core::{Bytes, Error, Kind, Result};
 use async_trait::async_trait;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, OptsBuilder, Row, SslOpts, Value as Found};
+use mysql_async::{Conn, OptsBuilder, Params, Row, SslOpts, Value as Found};
 use tokio::time::timeout;
 
 use crate::config::Config;
@@ -19,6 +20,9 @@ use crate::sql::{Statement, Value};
 
 /// The most bytes of values in one text, where they take two each: far below any server's `max_allowed_packet`.
 const FLIGHT: usize = 1 << 20;
+
+/// A statement with more bytes than this goes by itself.
+const LARGE: usize = 64 << 10;
 
 /// What the store relies on, whatever the server's defaults are. Whoever is stopped in the middle of a transaction is cut
 /// off after a while, so that others do not wait for it.
@@ -55,7 +59,7 @@ pub(crate) async fn connect(config: &Config) -> Result<Mysql> {
         .socket(config.socket.as_ref())
         // Never another way than the address says.
         .prefer_socket(false)
-        .stmt_cache_size(0)
+        .stmt_cache_size(16)
         .wait_timeout(Some(28_800))
         .ssl_opts(encryption);
     let mut conn = Conn::new(options).await.map_err(|failure| failed(&failure))?;
@@ -74,14 +78,12 @@ pub(crate) async fn connect(config: &Config) -> Result<Mysql> {
 }
 
 fn hexadecimal(out: &mut String, bytes: &[u8]) {
-    const DIGITS: [char; 16] =
-        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 });
     out.reserve(2 * bytes.len() + 4);
     out.push_str("x'");
     for byte in bytes {
-        for digit in [byte >> 4, byte & 15] {
-            out.extend(DIGITS.get(usize::from(digit)));
-        }
+        out.push(digit(byte >> 4));
+        out.push(digit(byte & 15));
     }
     out.push('\'');
 }
@@ -123,7 +125,8 @@ fn cells(row: Row) -> Cells {
 }
 
 impl Mysql {
-    async fn fly(&mut self, statements: &[Statement]) -> mysql_async::Result<Vec<Rows>> {
+    /// Runs statements as one text.
+    async fn together(&mut self, statements: &[Statement]) -> mysql_async::Result<Vec<Rows>> {
         let mut text = String::new();
         for (index, statement) in statements.iter().enumerate() {
             if index > 0 {
@@ -139,13 +142,41 @@ impl Mysql {
         answers.drop_result().await?;
         Ok(all)
     }
+
+    /// Runs one statement without writing its values out.
+    async fn alone(&mut self, text: &str, values: Vec<Found>) -> mysql_async::Result<Vec<Rows>> {
+        let rows: Vec<Row> = self.conn.exec(text, Params::Positional(values)).await?;
+        Ok(vec![rows.into_iter().map(cells).collect()])
+    }
+
+    async fn fly(&mut self, statements: &[Statement]) -> mysql_async::Result<Vec<Rows>> {
+        if let [one] = statements
+            && one.len() > LARGE
+            && let Some(values) = one.values.iter().map(plain).collect()
+        {
+            return self.alone(&one.text, values).await;
+        }
+        self.together(statements).await
+    }
+}
+
+/// A value as a prepared statement takes it; there are no lists.
+fn plain(value: &Value) -> Option<Found> {
+    match value {
+        Value::Int(number) => Some(number.map_or(Found::NULL, Found::Int)),
+        Value::Bytes(bytes) => {
+            Some(bytes.as_ref().map_or(Found::NULL, |bytes| Found::Bytes(bytes.to_vec())))
+        }
+        Value::List(_) => None,
+    }
 }
 
 #[async_trait]
 impl Session for Mysql {
     async fn run(&mut self, statements: &[Statement]) -> Result<Vec<Rows>> {
         let mut all = Vec::with_capacity(statements.len());
-        for flight in flights(statements, FLIGHT) {
+        let alike = statements.chunk_by(|one, other| one.len() <= LARGE && other.len() <= LARGE);
+        for flight in alike.flat_map(|run| flights(run, FLIGHT)) {
             all.extend(self.fly(flight).await.map_err(|failure| failed(&failure))?);
         }
         Ok(all)

@@ -30,8 +30,13 @@ const OLDEST: u32 = 12;
 /// How long what was sent may go unanswered by the network.
 const UNANSWERED: Duration = Duration::from_secs(10);
 
-/// Whoever is stopped in the middle of a transaction keeps no others waiting for long.
-const SETTINGS: &str = "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '10s'";
+/// What the store relies on, whatever the server's defaults are. Whoever is stopped in the middle of a transaction keeps
+/// no others waiting for long. Each statement is planned once, by the indexes that are there for it: planning it for
+/// its values would cost more than carrying it out, and a plan made while tables are small must not be to read them whole.
+const SETTINGS: &str = "
+SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '10s';
+SET plan_cache_mode = force_generic_plan; SET jit = off;
+SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off";
 
 /// Prepared statements that are kept for a connection; a clock moved by hand makes new ones each time.
 const PREPARED: usize = 256;

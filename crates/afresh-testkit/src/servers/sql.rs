@@ -192,10 +192,10 @@ impl Sql {
             }
             let said = String::from_utf8_lossy(&output.stderr);
             // It listens before it answers.
-            assert!(
-                begun.elapsed() < PATIENCE && said.contains("starting up"),
-                "{statement}: {said}"
-            );
+            let early = ["starting up", "not yet accepting", "recovery"]
+                .iter()
+                .any(|word| said.contains(word));
+            assert!(begun.elapsed() < PATIENCE && early, "{statement}: {said}");
             std::thread::sleep(Duration::from_millis(100));
         }
     }
