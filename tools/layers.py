@@ -11,7 +11,7 @@ import sys
 LAYERS = [
     {"afresh-core", "afresh-pysource"},
     {"afresh-remote"},
-    {"afresh-engine", "afresh-store-memory", "afresh-store-object", "afresh-store-sqlite", "afresh-testkit"},
+    {"afresh-engine", "afresh-store-memory", "afresh-store-mongodb", "afresh-store-object", "afresh-store-sqlite", "afresh-testkit"},
     {"afresh", "afresh-plan"},
     {"afresh-cli"},
     {"afresh-python"},

@@ -5,9 +5,11 @@
 //! A server that is not installed is said to be missing; a test that needs it says `skipped`, and fails where
 //! `AFRESH_TEST_SERVERS=required`.
 
+mod mongodb;
 mod process;
 mod s3;
 
+pub use mongodb::Mongo;
 pub use process::{Server, free_port};
 pub use s3::S3;
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use afresh_core::{Done, Error, Key, Kind, NewEntry, Op, Space, Value, Version, When};
 
-use crate::clock::Clock;
-use crate::entry::{Body, Guard, Row};
+use super::body::{Body, Guard, Row};
+use super::clock::Clock;
 
 /// The operations of a batch on one key, with their places in it.
 #[derive(Clone, Debug)]
