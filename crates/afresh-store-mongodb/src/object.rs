@@ -1,15 +1,15 @@
 //! Objects: a document each, with the bytes in it or, of large ones, in chunks beside it.
 //!
 //! Invariant: chunks carry the random name of one upload and are written before the document that names it, so that a
-//! document has all its chunks; whoever removes a document removes the chunks of that upload only. Age is checked and the
-//! document removed in one command.
+//! document has all its chunks; whoever removes a document removes the chunks of that upload only. Age is checked again in the
+//! command that removes a document.
 
 use std::time::Duration;
 
 use afresh_core::{Blob, Bytes, Error, Kind, ObjectId, ObjectInfo, Removed, Result, Timestamp};
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId as Unique;
-use mongodb::bson::{DateTime, Document, doc};
+use mongodb::bson::{Bson, DateTime, Document, doc};
 
 use crate::entry::{binary, date};
 use crate::error::{corrupt, error, is_duplicate};
@@ -107,9 +107,11 @@ impl MongoStore {
         let mut removed = Removed::default();
         for id in ids {
             let old = doc! { "_id": hex(id), "written": { "$lte": date(self.now().before(idle)) } };
-            let gone = self.objects.find_one_and_delete(old);
-            let gone = gone.projection(doc! { "bytes": 0 }).await.map_err(error)?;
-            if let Some(document) = gone {
+            let found = self.objects.find_one(old).projection(doc! { "bytes": 0 });
+            let Some(document) = found.await.map_err(error)? else { continue };
+            // Whoever relied on it meanwhile made it young.
+            let same = doc! { "_id": hex(id), "written": date(written(&document)?) };
+            if self.objects.delete_one(same).await.map_err(error)?.deleted_count > 0 {
                 removed.objects += 1;
                 removed.bytes += length(&document)?;
                 self.drop_chunks(&document).await?;
@@ -155,8 +157,9 @@ impl MongoStore {
         let mut found = self.objects.aggregate([sum]).await.map_err(error)?;
         let Some(document) = found.try_next().await.map_err(error)? else { return Ok((0, 0)) };
         let number = |name| match document.get(name) {
-            Some(mongodb::bson::Bson::Int32(number)) => u64::from(number.unsigned_abs()),
-            Some(mongodb::bson::Bson::Int64(number)) => number.unsigned_abs(),
+            Some(Bson::Int32(number)) => u64::from(number.unsigned_abs()),
+            Some(Bson::Int64(number)) => number.unsigned_abs(),
+            Some(Bson::Double(number)) => *number as u64,
             _ => 0,
         };
         Ok((number("count"), number("bytes")))
