@@ -35,7 +35,7 @@ fmt: ## formatting
 	cargo fmt --all --check
 
 clippy: $(VENV)/bin/python ## lints
-	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo clippy --workspace --all-targets --quiet --features afresh/stores -- -D warnings
 
 layers: ## dependencies point down only
 	$(PYTHON) tools/layers.py
@@ -47,7 +47,7 @@ test-store: servers ## tests of one store: STORE=redis, postgresql, mysql, mongo
 	AFRESH_TEST_SERVERS=required cargo test -p afresh-store-$(CRATE_$(STORE))
 
 rust: $(VENV)/bin/python servers ## Rust tests and documentation examples
-	cargo test --workspace --quiet
+	cargo test --workspace --quiet --features afresh/stores
 
 extension: $(VENV)/tools ## the Python extension, unoptimised, in the virtual environment
 	$(BIN)/maturin develop --quiet
@@ -93,8 +93,8 @@ $(VENV)/tests: python/requirements-test.txt $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r python/requirements-test.txt
 	touch $@
 
-# The optimised extension. Rebuilt when a source changed; cargo knows what of it.
+# The optimised extension, without the stores on servers: their drivers take minutes to build. Rebuilt when a source changed; cargo knows what of it.
 $(VENV)/demo: $(VENV)/tools Cargo.toml Cargo.lock $(shell find crates python/afresh -name '*.rs' -o -name '*.toml')
 	@echo 'Building the extension (a minute or two the first time) ...'
-	$(BIN)/maturin develop --release --quiet
+	$(BIN)/maturin develop --release --quiet --features pyo3/extension-module
 	touch $@

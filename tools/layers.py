@@ -11,7 +11,17 @@ import sys
 LAYERS = [
     {"afresh-core", "afresh-pysource"},
     {"afresh-remote"},
-    {"afresh-engine", "afresh-store-memory", "afresh-store-mongodb", "afresh-store-object", "afresh-store-sqlite", "afresh-testkit"},
+    {
+        "afresh-compose",
+        "afresh-engine",
+        "afresh-store-memory",
+        "afresh-store-mongodb",
+        "afresh-store-object",
+        "afresh-store-redis",
+        "afresh-store-sql",
+        "afresh-store-sqlite",
+        "afresh-testkit",
+    },
     {"afresh", "afresh-plan"},
     {"afresh-cli"},
     {"afresh-python"},

@@ -44,14 +44,59 @@ def commands(name: str, cache: afresh.SyncCache, times: int) -> None:
         show(f"{name} {what}", f"{cost(call, times):6.2f} µs")
 
 
-async def awaited(cache: afresh.Cache, times: int = 200_000) -> float:
+async def awaited(call, times: int = 200_000) -> float:
+    """Microseconds of awaiting what a call gives."""
     best = float("inf")
     for _ in range(5):
         began = time.perf_counter()
         for _ in range(times):
-            await cache.get("text")
+            await call()
         best = min(best, time.perf_counter() - began)
     return best / times * 1e6
+
+
+async def together(call, count: int = 1_000) -> float:
+    """Microseconds for each of so many calls that are made at the same time."""
+    best = float("inf")
+    for _ in range(20):
+        began = time.perf_counter()
+        await asyncio.gather(*(call() for _ in range(count)))
+        best = min(best, time.perf_counter() - began)
+    return best / count * 1e6
+
+
+def decorated(cache: afresh.Cache) -> None:
+    """Hits of decorated functions, beside the same functions without the cache."""
+
+    class User:
+        id = 7
+
+        @cache.sync.cache(ttl=600, key="method:{self.id}:{page}")
+        def page(self, page: int) -> str:
+            return "text"
+
+    def plain(user: int, page: int = 1) -> str:
+        return "text"
+
+    async def later(user: int, page: int = 1) -> str:
+        return "text"
+
+    user = User()
+    template = cache.sync.cache(ttl=600, key="user:{user}:{page}")(plain)
+    arguments = cache.sync.cache(ttl=600)(plain)
+    coroutine = cache.cache(ttl=600, key="later:{user}:{page}")(later)
+    for what, call in {
+        "without the cache": lambda: plain(7),
+        "hit, key of a template": lambda: template(7),
+        "hit, key of all arguments": lambda: arguments(7),
+        "hit, by name": lambda: template(user=7, page=1),
+        "hit of a method, key of an attribute": lambda: user.page(3),
+    }.items():
+        show(f"memory: function, {what}", f"{cost(call):6.2f} µs")
+    show("memory: coroutine function, without the cache", f"{asyncio.run(awaited(lambda: later(7))):6.2f} µs")
+    show("memory: coroutine function, hit", f"{asyncio.run(awaited(lambda: coroutine(7))):6.2f} µs")
+    show("memory: 1,000 coroutines at once, without the cache", f"{asyncio.run(together(lambda: later(7))):6.2f} µs each")
+    show("memory: 1,000 hits at once", f"{asyncio.run(together(lambda: coroutine(7))):6.2f} µs each")
 
 
 def million(count: int = 1_000_000) -> None:
@@ -96,7 +141,8 @@ def main() -> None:
     memory = afresh.Cache()
     memory.setup("memory:")
     commands("memory:", memory.sync, 200_000)
-    show("memory: await get of a text", f"{asyncio.run(awaited(memory)):6.2f} µs")
+    show("memory: await get of a text", f"{asyncio.run(awaited(lambda: memory.get('text'))):6.2f} µs")
+    decorated(memory)
     with tempfile.TemporaryDirectory() as folder:
         stored = afresh.SyncCache()
         stored.setup(os.path.join(folder, "store"))

@@ -30,6 +30,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from afresh import metrics
     from afresh._afresh import register_digest
     from afresh._typed import memo
     from afresh.aclient import AsyncClient
@@ -120,16 +121,22 @@ _LATER = {
 }
 
 
+# Modules that are used under their names: `afresh.metrics`.
+_MODULES = ("metrics", "web")
+
+
 def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in _MODULES:
+        return importlib.import_module(f"afresh.{name}")
     module = _LATER.get(name)
     if module is None:
         raise AttributeError(f"module 'afresh' has no attribute {name!r}")
-    import importlib
-
     value = getattr(importlib.import_module(f"afresh.{module}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *_LATER, *_MODULES})

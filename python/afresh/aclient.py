@@ -2,21 +2,21 @@
 
 It is a ``Client``, each method of which is awaited. What a near store can answer is answered at once, in the loop's own
 thread; whatever waits, runs a plain function, or looks through the store does so in a thread of its own. Coroutine functions
-run in the task that awaits them. Who stops waiting stops nobody else.
+run in the loop. Who stops waiting stops nobody else.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
-import threading
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from afresh import miss, settings, warn
 from afresh.amemo import AsyncMemo
+from afresh.away import away
 from afresh.client import Client, Task
 from afresh.errors import AfreshError
+from afresh.later import later
 from afresh.options import Options
 from afresh.refs import ResultRef, collect
 from afresh.submitting import reference, submit
@@ -29,35 +29,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-async def away(function: Callable[..., R], /, *args: Any, **kwargs: Any) -> R:
-    """Runs the function in a thread of its own: in a shared pool those who wait could keep out whom they wait for."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[R] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def settle(result: Any, error: BaseException | None) -> None:
-        if future.done():  # cancelled meanwhile
-            return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
-
-    def body() -> None:
-        result, error = None, None
-        try:
-            result = context.run(function, *args, **kwargs)
-        except BaseException as raised:  # noqa: BLE001 - handed to the waiting task
-            error = raised
-        try:
-            loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:
-            pass  # the loop is closed
-
-    threading.Thread(target=body, name="afresh client", daemon=True).start()
-    return await future
 
 
 def _awaited(method: Callable[Concatenate[Client, P], R]) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, R]]:
@@ -104,18 +75,23 @@ class AsyncTask:
 async def _submit(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options) -> ResultRef:
     if isinstance(memo, AsyncMemo):
         return await memo._submit(args, kwargs, options)
-    found = _at_once(memo, args, kwargs, options)
+    found = await _looked_up(memo, args, kwargs, options)
     return await away(submit, memo, args, kwargs, options) if found is None else found
 
 
-def _at_once(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options) -> ResultRef | None:
-    """A reference to a fresh answer, where finding it waits for nothing."""
+async def _looked_up(
+    memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], options: Options
+) -> ResultRef | None:
+    """A reference to a fresh answer, where it is found without a thread."""
     forced = options.force or options.cache is False or settings.off()
-    if forced or memo._tracks or not memo._engine().near or collect([args, kwargs], ResultRef):
+    if forced or memo._tracks or collect([args, kwargs], ResultRef):
         return None
     try:
-        call, problem = memo._call(args, kwargs)
-        hit = None if call is None or problem is not None else call.lookup()
+        near, far = memo._engine().near, memo._engine().far
+        call, problem = memo._call(args, kwargs) if near or far else (None, None)
+        if call is None or problem is not None:
+            return None
+        hit = await later(call.lookup) if far else call.lookup()
     except AfreshError:
         return None  # met again, and told, where it is waited for
     if hit is None or hit.failed or hit.verdict != "fresh":

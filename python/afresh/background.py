@@ -170,5 +170,6 @@ def same(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], ticket: _afr
 
 def report(memo: Memo, error: BaseException) -> None:
     """A refresh failed: the old answer stays."""
+    memo._count("refresh_errors")
     exc_info = (type(error), error, error.__traceback__)
     settings.logger().warning("%s could not be refreshed: %s", memo.name, error, exc_info=exc_info)

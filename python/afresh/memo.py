@@ -151,8 +151,6 @@ class Memo(_afresh.Memo):
 
     def _identify(self) -> None:
         function = self.__wrapped__
-        from afresh.dependencies import look
-
         found = identity.identify(function)
         name = self._name or found.name
         digest = found.digest
@@ -211,8 +209,27 @@ class Memo(_afresh.Memo):
             # Whether the answer of a tracked function holds is for Python to say.
             pickle=type(self.codec) is PickleCodec
             and not (self._options.force or self._options.cache is False or self._tracks),
+            plain=self._plainly(),
             mapped=self.mapped,
         )
+
+    def _plainly(self) -> list[tuple[str, str | None]] | None:
+        """The tags of what a run gives, where nothing else is asked of it: then the Rust side makes it. What is asked
+        only of failures does not count.
+        """
+        options = self._options
+        asked = (options.timeout, options.wait, options.when, options.max_bytes)
+        if (
+            any(one is not None for one in asked)
+            or options.retries
+            or type(self) is not Memo
+            or self.executor is not None
+            or self._declared
+            or callable(options.ttl)
+            or settings.verbose
+        ):
+            return None
+        return options.tags
 
     def _live(self, found: Identity, name: str) -> list[tuple[Any, bytes]]:
         """Data that can change in place and has to be digested on each call: what is not frozen."""

@@ -1,4 +1,5 @@
-"""What happens when a call is not answered at once: wait, run, keep.
+"""What happens when a call is not answered at once: wait, run, keep. Where nothing special is asked of the run, the Rust
+side (``plain.rs``) does the same by itself and asks here only when something is out of the ordinary.
 
 The user's function runs here, in the caller's own thread. Whatever the store does, the caller gets what the function
 returns or raises; only with ``strict`` does an error of the store come out instead.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import time
 from contextvars import ContextVar
+from functools import partial
 
 from afresh import _afresh, freshness, settings, warn
 from afresh.errors import AfreshError
@@ -15,6 +17,7 @@ from afresh.refs import ResultRef
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from afresh.memo import Memo
@@ -80,15 +83,21 @@ class Outcome:
 
 
 def call(
-    memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], call: Any, problem: str | None
+    memo: Memo,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    call: Any,
+    problem: str | None,
+    begun: _afresh.Hit | AfreshError | None = None,
 ) -> Outcome | Run:
     """What becomes of a call that ``Memo.__call__`` did not find: its outcome, or a run that is for the caller to make.
 
     The caller is the Rust side, which calls the function itself: a function that calls itself a few hundred times
-    deep has then one Python frame a level, as without us.
+    deep has then one Python frame a level, as without us. ``begun`` is what came of beginning the call, where that side
+    has done so.
     """
     options = memo._options
-    found = prepare(memo, args, kwargs, call, problem, options, True)
+    found = prepare(memo, args, kwargs, call, problem, options, True, begun=begun)
     plain = memo.executor is None and options.timeout is None and not options.retries
     return found if plain or isinstance(found, Outcome) else found.complete()
 
@@ -120,6 +129,7 @@ def prepare(
     options: Options,
     load: bool,
     sources: list[str] | None = None,
+    begun: _afresh.Hit | AfreshError | None = None,
 ) -> Outcome | Run:
     """The outcome of a call, or what is needed to run it."""
     if settings.off():
@@ -135,11 +145,13 @@ def prepare(
     try:
         if settings.verbose:
             settings.explain(memo, args, kwargs)
-        found = begin(memo, call, problem, options, load)
+        if isinstance(begun, Exception):
+            raise begun
+        found = begin(memo, call, problem, options, load, begun)
     except AfreshError as error:
         if options.strict:
             raise
-        warn.store(f"{memo.name} runs without the store", error)
+        troubled(memo, f"{memo.name} runs without the store", error)
     else:
         if isinstance(found, Outcome):
             return answered(memo, args, kwargs, call, found)
@@ -153,6 +165,12 @@ def missed(memo: Memo, call: _afresh.Call | None) -> None:
     """Counts a call that runs."""
     memo._count("misses")
     settings.note(memo, call, "uncached" if call is None else "miss")
+
+
+def troubled(memo: Memo, text: str, error: Exception) -> None:
+    """Counts an error of the store, and warns of it."""
+    memo._count("store_errors")
+    warn.store(text, error)
 
 
 def answered(
@@ -221,6 +239,7 @@ class Run:
         if self._mark is not None:
             self._mark.__exit__()
         self._watch.end()
+        self._memo._time("run", took)
         # A child that was forked by the function comes back here too; the run is its parent's.
         if self._ticket is None or not self._ticket.held:
             return Outcome(value)
@@ -239,10 +258,7 @@ class Run:
         if not isinstance(error, Exception):
             self.abandon()
             return None
-        rescued = rescue(self._memo, self._call, error, self._options)
-        replayable = rescued is None and self._call is not None
-        failed(self._memo, self._ticket, error, took, self._options, self._sources, self._watch, replayable)
-        return rescued
+        return fallen(self._memo, self._call, self._ticket, error, took, self._options, self._sources, self._watch)
 
     def abandon(self) -> None:
         """Nothing came of it that is worth recording."""
@@ -312,9 +328,16 @@ def is_running(call: _afresh.Call) -> bool:
 
 
 def begin(
-    memo: Memo, call: _afresh.Call, problem: str | None, options: Options, load: bool
+    memo: Memo,
+    call: _afresh.Call,
+    problem: str | None,
+    options: Options,
+    load: bool,
+    begun: _afresh.Hit | None = None,
 ) -> Outcome | _afresh.Ticket:
     """A hit, or the right to run."""
+    if begun is not None:
+        return taken(memo, call, begun, load)
     if problem is not None:
         warn.once(f"{memo.name} is computed again: {problem}")
         return call.start()
@@ -324,16 +347,27 @@ def begin(
         hit, ready = held(memo, call)
         if hit is not None:
             return taken(memo, call, hit, load)
-        begun = ready.begin(options.wait)
-        if begun is None:
+        found = ready.begin(0)
+        if found is None:
+            began = time.perf_counter()
+            found = ready.begin(options.wait)
+            waited(memo, found, time.perf_counter() - began)
+        if found is None:
             warn.once(f"{memo.name}: the running computation took longer than {options.wait} s; computing here too")
             break
-        if type(begun) is _afresh.Ticket:
-            return begun
+        if type(found) is _afresh.Ticket:
+            return found
         # Of a tracked function somebody has answered meanwhile: whether that holds here is looked at again.
         if not memo._tracks:
-            return taken(memo, call, begun, load)
+            return taken(memo, call, found, load)
     return call.start()
+
+
+def waited(memo: Memo, begun: Any, took: float) -> None:
+    """Counts that somebody else's run was waited for."""
+    memo._time("wait", took)
+    if type(begun) is _afresh.Hit:
+        memo._count("coalesced")
 
 
 def held(memo: Memo, call: _afresh.Call) -> tuple[_afresh.Hit | None, _afresh.Call]:
@@ -357,6 +391,7 @@ def taken(memo: Memo, call: _afresh.Call, hit: _afresh.Hit, load: bool) -> Outco
     except Exception as problem:
         warn.once(f"{memo.name} is computed again: the stored result cannot be loaded: {problem}")
         return hit.ticket or call.start()
+    memo._count("read_bytes", hit.size)
     if error is not None:
         return Outcome(None, commit_hash=hit.commit, hit=hit, error=error)
     return Outcome(value, commit_hash=hit.commit, hash=hit.hash, size=hit.size, hit=hit)
@@ -426,6 +461,32 @@ def attempts(memo: Memo, args: tuple[Any, ...], kwargs: dict[str, Any], options:
             pause = min(pause * 2, 30.0)
 
 
+def raised(
+    memo: Memo, call: _afresh.Call, ticket: _afresh.Ticket, error: BaseException, took: float
+) -> Outcome | None:
+    """What becomes of the failure of a call that the Rust side made; as ``Run.failed``."""
+    if not isinstance(error, Exception):
+        ticket.release()
+        return None
+    return fallen(memo, call, ticket, error, took, memo._options, [], None)
+
+
+def fallen(
+    memo: Memo,
+    call: _afresh.Call | None,
+    ticket: _afresh.Ticket | None,
+    error: Exception,
+    took: float,
+    options: Options,
+    sources: list[str],
+    watch: Watch | None,
+) -> Outcome | None:
+    """Records a failure; the outcome is that of an earlier execution, where that may stand in."""
+    rescued = rescue(memo, call, error, options)
+    failed(memo, ticket, error, took, options, sources, watch, rescued is None and call is not None)
+    return rescued
+
+
 def failed(
     memo: Memo,
     ticket: _afresh.Ticket | None,
@@ -433,35 +494,66 @@ def failed(
     took: float,
     options: Options,
     sources: list[str],
-    watch: Watch,
+    watch: Watch | None,
     replayable: bool = False,
 ) -> None:
     """Records a failure, and with the exception the failed commit's hash: empty where it could not be recorded."""
+    record = failing(memo, ticket, error, took, options, sources, watch, replayable)
+    if record is not None and ticket is not None:
+        try:
+            told(error, record())
+        except Exception as problem:
+            untold(memo, ticket, problem)
+
+
+def failing(
+    memo: Memo,
+    ticket: _afresh.Ticket | None,
+    error: Exception,
+    took: float,
+    options: Options,
+    sources: list[str],
+    watch: Watch | None,
+    replayable: bool,
+) -> Callable[..., _afresh._Report] | None:
+    """What records a failure, where it can be recorded."""
     memo._count("errors")
+    memo._time("run", took)
     # Set also where it is there: the same exception may have come through an inner call.
     error.__dict__["__afresh_commit__"] = ""
     if ticket is None or not ticket.held:
-        return
+        return None
     import traceback
 
     try:
         text = _plain("".join(traceback.format_exception(type(error), error, error.__traceback__)))
         message = _plain(_message(error))
         replay = freshness.replay(options, error, memo.codec) if replayable and options.cache is not False else None
-        report = ticket.fail(
+        return partial(
+            ticket.fail,
             type(error).__name__,
             message,
             text,
             took=took,
             tags=options.tags if replay is None else [*options.tags, ("negative", None)],
             inputs=sources,
-            recorded=watch.recorded,
+            recorded=[] if watch is None else watch.recorded,
             replay=replay,
         )
-        error.__dict__["__afresh_commit__"] = report[0]
     except Exception as problem:
-        ticket.release()
-        warn.store(f"{memo.name}: a failure could not be recorded", problem)
+        untold(memo, ticket, problem)
+        return None
+
+
+def told(error: Exception, report: _afresh._Report) -> None:
+    """A failure was recorded."""
+    error.__dict__["__afresh_commit__"] = report[0]
+
+
+def untold(memo: Memo, ticket: _afresh.Ticket, problem: Exception) -> None:
+    """A failure was not recorded."""
+    ticket.release()
+    troubled(memo, f"{memo.name}: a failure could not be recorded", problem)
 
 
 def _message(error: BaseException) -> str:
@@ -490,41 +582,80 @@ def keep(
     arguments, for conditions on them.
     """
     try:
-        recorded = [] if watch is None else watch.recorded
-        reason, data, buffers = encode(memo, value, options, asked)
-        if watch is not None and watch.incomplete is not None:
-            reason = reason or watch.incomplete
-            warn.once(f"{memo.name}: {watch.incomplete}; the result is returned and will be computed again")
-        if reason is not None:
-            commit, *_ = ticket.unkept(
-                _plain(reason), took=took, tags=options.tags, inputs=sources, recorded=recorded
-            )
-            return Outcome(value, commit_hash=commit)
-        publish = options.cache is not False
-        disturbed = watch.disturbed() if watch is not None else None
-        if disturbed is not None:
-            publish = False
-            warn.once(f"{memo.name}: {disturbed} changed while it ran; the result will be computed again")
-        digest = value_digest(memo, value, data, buffers)
-        commit, hash, size, _ = ticket.finish(
-            memo.codec.name,
-            data,
-            buffers,
-            took=took,
-            tags=options.tags,
-            inputs=sources,
-            recorded=recorded,
-            value_digest=digest,
-            publish=publish,
-            ttl=freshness.lasting(options, value, *asked),
-        )
-        return Outcome(value, commit_hash=commit, hash=hash or "", size=size, value_digest=digest)
+        record, digest = recording(memo, value, ticket, took, options, sources, watch, asked)
+        return recorded(memo, value, record(), digest)
     except Exception as error:
         ticket.release()
-        if options.strict and isinstance(error, AfreshError):
-            raise
-        warn.store(f"{memo.name}: the result could not be stored", error)
+        unstored(memo, error, options)
         return Outcome(value)
+
+
+def recording(
+    memo: Memo,
+    value: Any,
+    ticket: _afresh.Ticket,
+    took: float,
+    options: Options,
+    sources: list[str],
+    watch: Watch | None,
+    asked: tuple[tuple[Any, ...], dict[str, Any]],
+) -> tuple[Callable[..., _afresh._Report], bytes | None]:
+    """What records a value, and the value's digest."""
+    seen = [] if watch is None else watch.recorded
+    reason, data, buffers = encode(memo, value, options, asked)
+    if watch is not None and watch.incomplete is not None:
+        reason = reason or watch.incomplete
+        warn.once(f"{memo.name}: {watch.incomplete}; the result is returned and will be computed again")
+    if reason is not None:
+        unkept = partial(
+            ticket.unkept, _plain(reason), took=took, tags=options.tags, inputs=sources, recorded=seen
+        )
+        return unkept, None
+    publish = options.cache is not False
+    disturbed = watch.disturbed() if watch is not None else None
+    if disturbed is not None:
+        publish = False
+        warn.once(f"{memo.name}: {disturbed} changed while it ran; the result will be computed again")
+    digest = value_digest(memo, value, data, buffers)
+    finish = partial(
+        ticket.finish,
+        memo.codec.name,
+        data,
+        buffers,
+        took=took,
+        tags=options.tags,
+        inputs=sources,
+        recorded=seen,
+        value_digest=digest,
+        publish=publish,
+        ttl=freshness.lasting(options, value, *asked),
+    )
+    return finish, digest
+
+
+def recorded(memo: Memo, value: Any, report: _afresh._Report, digest: bytes | None) -> Outcome:
+    """The outcome of a call whose value was recorded."""
+    commit, hash, size, _ = report
+    if hash is not None:
+        memo._count("written_bytes", size)
+    return Outcome(value, commit_hash=commit, hash=hash or "", size=size, value_digest=digest)
+
+
+def unstored(memo: Memo, error: Exception, options: Options | None = None) -> None:
+    """Says, or with ``strict`` raises, why a result could not be stored."""
+    options = memo._options if options is None else options
+    if options.strict and isinstance(error, AfreshError):
+        raise error
+    troubled(memo, f"{memo.name}: the result could not be stored", error)
+
+
+def unfit(memo: Memo, value: Any, error: Exception, ticket: _afresh.Ticket, took: float) -> None:
+    """Records a run of the Rust side whose value is no pickle."""
+    try:
+        ticket.unkept(_plain(unencoded(memo, value, error)), took=took, tags=memo._options.tags, inputs=[])
+    except Exception as problem:
+        ticket.release()
+        unstored(memo, problem)
 
 
 def encode(
@@ -536,15 +667,20 @@ def encode(
     try:
         data, buffers = memo.codec.encode(value)
     except Exception as error:
-        kind = type(value).__name__
-        reason = f"a {kind} cannot be stored through the codec `{memo.codec.name}`: {error}"
-        warn.once(f"{memo.name}: {reason}; it is returned and will be computed again")
-        return reason, b"", []
+        return unencoded(memo, value, error), b"", []
     if options.max_bytes is not None:
         total = len(data) + sum(buffer.raw().nbytes for buffer in buffers)
         if total > options.max_bytes:
             return f"{total} bytes are more than max_bytes={options.max_bytes}", b"", []
     return None, data, buffers
+
+
+def unencoded(memo: Memo, value: Any, error: Exception) -> str:
+    """Why a value is not kept that its codec refuses."""
+    kind = type(value).__name__
+    reason = f"a {kind} cannot be stored through the codec `{memo.codec.name}`: {error}"
+    warn.once(f"{memo.name}: {reason}; it is returned and will be computed again")
+    return reason
 
 
 def value_digest(memo: Memo, value: Any, data: bytes, buffers: list[Any]) -> bytes | None:

@@ -54,6 +54,16 @@ def check(store: Any, secret: str | bytes | None = None) -> Any:
     return engine(store, secret)
 
 
+def is_distant(store: Any) -> bool:
+    """Whether a store that is not open yet may be one that has to be waited for."""
+    if store is None:
+        store = default_address()
+    if not isinstance(store, (str, os.PathLike)):
+        return True
+    scheme, colon, _ = str(os.fspath(store)).partition(":")
+    return bool(colon) and len(scheme) > 1 and scheme not in ("sqlite", "memory")
+
+
 def _absolute(address: str) -> str:
     """The address with its path made absolute, so that a later change of directory means nothing."""
     if isinstance(address, bytes):

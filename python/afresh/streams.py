@@ -15,6 +15,7 @@ import struct
 import time
 
 from afresh import _afresh, miss, settings, warn
+from afresh.away import ask, is_distant
 from afresh.errors import AfreshError, CodecError, ConfigError
 from afresh.memo import Memo
 
@@ -92,6 +93,7 @@ class Tape:
         self.add(value, last=True)
         self._watch.end()
         ticket, memo, options = self._ticket, self._memo, self._memo._options
+        memo._time("run", self._busy)
         if ticket is None or not ticket.held:
             return
         known: dict[str, Any] = {"took": self._busy, "tags": options.tags, "inputs": self._sources}
@@ -104,11 +106,12 @@ class Tape:
                 warn.once(f"{memo.name}: {disturbed} changed while it ran; the result will be computed again")
             publish = disturbed is None and options.cache is not False
             ticket.finish(PREFIX + memo.codec.name, b"".join(self._parts), [], publish=publish, **known)
+            memo._count("written_bytes", self._size)
         except Exception as error:
             ticket.release()
             if options.strict and isinstance(error, AfreshError):
                 raise
-            warn.store(f"{memo.name}: the result could not be stored", error)
+            miss.troubled(memo, f"{memo.name}: the result could not be stored", error)
 
     def failed(self, error: Exception) -> None:
         """It raised."""
@@ -201,12 +204,13 @@ class Streams(Memo):
                 if hit is not None:
                     player = Player(self.codec, hit.codec, hit.parts(False)[0])
                     self._hit(hit)
+                    self._count("read_bytes", hit.size)
                     settings.note(self, call, "hit")
                     return player, Tape(self, None, (args, kwargs))
         except AfreshError as error:
             if options.strict:
                 raise
-            warn.store(f"{self.name} runs without the store", error)
+            miss.troubled(self, f"{self.name} runs without the store", error)
         finally:
             warn.emit()
         if settings.verbose and call is not None:
@@ -221,7 +225,7 @@ class Streams(Memo):
         except AfreshError as error:
             if self._options.strict:
                 raise
-            warn.store(f"{self.name} runs without the store", error)
+            miss.troubled(self, f"{self.name} runs without the store", error)
             return None
 
     def _broken(self, problem: Exception) -> None:
@@ -302,12 +306,24 @@ class StreamMemo(Streams):
 
 
 class AsyncStreamMemo(Streams):
-    """A remembered async generator function."""
+    """A remembered async generator function. A store that is far is asked in threads."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if settings.off() or not is_distant(self):
+            return super().__call__(*args, **kwargs)
+        return self._stream(args, kwargs, None, None, self._call)
 
     async def _stream(
-        self, args: Any, kwargs: Any, call: _afresh.Call | None, problem: str | None
+        self,
+        args: Any,
+        kwargs: Any,
+        call: _afresh.Call | None,
+        problem: str | None,
+        seek: Callable[..., tuple[_afresh.Call | None, str | None]] | None = None,
     ) -> AsyncIterator[Any]:
-        player, tape = self._begin(args, kwargs, call, problem)
+        if seek is not None:
+            call, problem = await ask(self, seek, args, kwargs)
+        player, tape = await ask(self, self._begin, args, kwargs, call, problem)
         played = 0
         while player is not None:
             try:
@@ -319,7 +335,7 @@ class AsyncStreamMemo(Streams):
                 break
             yield item
             played += 1
-        args, kwargs = miss.load_refs(args, kwargs)
+        args, kwargs = await ask(self, miss.load_refs, args, kwargs)
         source = self.__wrapped__(*args, **kwargs)
         step: Callable[[], Any] = source.__anext__
         try:
@@ -328,10 +344,10 @@ class AsyncStreamMemo(Streams):
                 try:
                     item = await step()
                 except StopAsyncIteration:
-                    tape.end()
+                    await ask(self, tape.end)
                     return
                 except Exception as error:
-                    tape.failed(error)
+                    await ask(self, tape.failed, error)
                     raise
                 tape.add(item)
                 step = source.__anext__

@@ -74,11 +74,11 @@ def _notes(memo: Memo) -> list[str]:
     """What the identity of the call rests on only weakly."""
     notes = [f"opaque: {note}" for note in memo._opaque()]
     mine = f"{memo.name}: argument "
-    for text in _afresh.drain_warnings():
+    for text, back in _afresh.drain_warnings():
         if text.startswith(mine):
             notes.append(f"opaque: argument {text[len(mine) :]}")
         else:
-            warn.once(text)
+            warn.gathered(text, back)
     return notes
 
 

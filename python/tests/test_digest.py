@@ -268,6 +268,8 @@ def equal():
     yield [odd.astype("f2"), np.array([math.nan] * 2, "f2"), -np.array([math.nan] * 2, "f2")]
     yield [np.array([complex(math.nan, math.nan)]), np.array([complex(-math.nan, math.nan)])]
     yield [big_nan, -big_nan]
+    spotted = [np.copysign(np.where(big % 700_001 == 5, np.nan, big), sign) for sign in (1, -1)]
+    yield [spotted[0], np.where(np.isnan(spotted[1]), spotted[1], big), np.repeat(spotted[0], 2)[::2]]
     yield [big, big.copy(), big.reshape(3, -1).T.copy(order="F").T.ravel(), np.repeat(big, 2)[::2]]
     yield [a, np.asfortranarray(a), a[::-1][::-1], a.copy(), a.transpose(2, 0, 1).copy().transpose(1, 2, 0)]
     yield [a[:, ::2], a[:, ::2].copy(), np.asfortranarray(a)[:, ::2]]

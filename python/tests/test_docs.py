@@ -6,6 +6,8 @@ In `README.md`, `docs/guide/*.md` and `docs/concepts/*.md`, read from top to bot
 - a block ```` ```python ```` runs, all blocks of a file in one namespace. A line that ends in `# -> text` must give
   that text (what it prints, or the `repr` of its value; `...` stands for anything); `>>>` works as in doctest;
 - ```` ```python file=NAME ```` is written to that file instead, for later blocks to import or run;
+- ```` ```python cell ```` is a cell of a notebook: IPython runs it, in a process of its own, and what it prints and gives
+  is compared with its `# -> text`s, one after the other; ```` ```python restart ```` is a cell in a new kernel;
 - ```` ```console ```` runs the lines that begin with `$`; `HASH` and `OTHER` stand for the two youngest commits;
 - a block marked `no-run` is only read.
 """
@@ -96,6 +98,42 @@ def command(line: str) -> list[str]:
     raise AssertionError(f"the guides run `python` and `afresh` only, not `{first}`")
 
 
+KERNEL = """
+import contextlib, io, json, re, sys
+from IPython.core.interactiveshell import InteractiveShell
+out, shell = sys.stdout, InteractiveShell.instance()
+for line in sys.stdin:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        done = shell.run_cell(json.loads(line), store_history=True)
+    shown = re.split(r"^Out\\[\\d+\\]: ", printed.getvalue(), maxsplit=1, flags=re.MULTILINE)
+    print(json.dumps([bool(done.success), shown]), file=out, flush=True)
+"""
+
+
+class Kernel:
+    """IPython in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", KERNEL],
+            cwd=folder,
+            env={**environment(), "IPYTHONDIR": str(folder / ".ipython")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, text: str) -> tuple[bool, str]:
+        """Whether a cell succeeded, and what it printed and gave."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        print(json.dumps(text), file=self.process.stdin, flush=True)
+        success, shown = json.loads(self.process.stdout.readline())
+        return success, "".join(shown).strip("\n")
+
+    def end(self) -> None:
+        self.process.communicate(timeout=60)
+
+
 class Reader:
     """Does what one file says."""
 
@@ -106,6 +144,11 @@ class Reader:
         self.module = types.ModuleType("guide")
         sys.modules["guide"] = self.module
         self.names: dict[str, Any] = self.module.__dict__
+        self.kernel: Kernel | None = None
+
+    def end(self) -> None:
+        if self.kernel is not None:
+            self.kernel.end()
 
     def read(self) -> None:
         for block in blocks(self.path.read_text(encoding="utf-8")):
@@ -115,6 +158,8 @@ class Reader:
             file = next((m[5:] for m in block.marks if m.startswith("file=")), None)
             if file is not None:
                 (self.folder / file).write_text(block.text, encoding="utf-8")
+            elif {"cell", "restart"} & {*block.marks}:
+                self.cell(block, where)
             elif block.language == "python":
                 self.python(block, where)
             elif block.language == "console":
@@ -133,6 +178,19 @@ class Reader:
         linecache.cache[name] = (len(block.text), None, lines, name)
         for statement in ast.parse(block.text, name).body:
             self.statement(statement, lines, name, f"{relative(self.path)}:{block.line + statement.lineno}")
+
+    def cell(self, block: Block, where: str) -> None:
+        if "restart" in block.marks:
+            self.end()
+            self.kernel = None
+        if self.kernel is None:
+            self.kernel = Kernel(self.folder)
+        success, got = self.kernel.run(block.text)
+        assert success, f"{where}: {got}"
+        said = [line.partition("# -> ")[2] for line in block.text.splitlines() if "# -> " in line]
+        if said:
+            match = doctest.OutputChecker().check_output("\n".join(said) + "\n", f"{got}\n", FLAGS)
+            assert match, f"{where} says {said!r}, but it is {got!r}"
 
     def statement(self, statement: ast.stmt, lines: list[str], name: str, where: str) -> None:
         last = lines[(statement.end_lineno or statement.lineno) - 1]
@@ -192,9 +250,11 @@ def test_snippets_do_what_they_say(path: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     loaded = set(sys.modules)
+    reader = Reader(path, tmp_path)
     try:
-        Reader(path, tmp_path).read()
+        reader.read()
     finally:
+        reader.end()
         for name in set(sys.modules) - loaded:
             file = getattr(sys.modules[name], "__file__", None)
             if name == "guide" or (file and Path(file).parent == tmp_path):

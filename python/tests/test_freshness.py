@@ -751,7 +751,7 @@ def test_several_loops_in_threads_share_one_run(store, runs):
     assert got == [1] * 8 and runs.count == 1
 
 
-def test_the_function_runs_in_the_callers_task(store):
+def test_what_the_function_sets_is_seen_by_its_caller(store):
     """cashews T17: `protected` runs the body in another task, so that context variables are lost."""
     import contextvars
 
@@ -763,6 +763,7 @@ def test_the_function_runs_in_the_callers_task(store):
         return asyncio.current_task().get_name()
 
     async def main():
+        # The run is a task of its own, which may outlive the caller's; it goes by the same name in logs.
         assert await f() == asyncio.current_task().get_name()
         return seen.get()
 

@@ -135,3 +135,15 @@ def test_warnings_point_at_the_users_own_line(apart):
     assert f"{script}:3: CacheWarning" in done.stderr
     assert apart.run("-W", "error", str(script), check=False).returncode == 1
     assert apart.run("-W", "ignore", str(script)).stderr == ""
+
+
+def test_a_compiled_function_of_a_library_is_what_it_was_after_it_was_used(store, runs):
+    import numpy as np
+
+    def draw(seed):
+        runs.mark()
+        return np.random.default_rng(seed).normal()
+
+    first = afresh.memo(draw, store=store)
+    assert first(1) == afresh.memo(draw, store=store)(1)
+    assert runs.count == 1

@@ -21,6 +21,9 @@ pub const COMMIT_FORMAT: u8 = 1;
 /// The first byte of an encoded commit with outlines.
 pub const OUTLINED_FORMAT: u8 = 2;
 
+/// What a commit usually takes, in bytes: room that need not be found while it is written.
+const USUAL: usize = 512;
+
 const DOMAIN: &[u8] = b"afresh/commit/1\n";
 
 /// An object by name and length.
@@ -245,7 +248,9 @@ impl Commit {
     /// [`Kind::Codec`] if the encoder refuses, which it does not for these types.
     pub fn encode(&self) -> Result<(CommitId, Bytes)> {
         let format = if self.outlines.is_empty() { COMMIT_FORMAT } else { OUTLINED_FORMAT };
-        let mut encoded = postcard::to_extend(self, vec![format]);
+        let mut bytes = Vec::with_capacity(USUAL);
+        bytes.push(format);
+        let mut encoded = postcard::to_extend(self, bytes);
         if !self.outlines.is_empty() {
             encoded = encoded.and_then(|bytes| postcard::to_extend(&self.outlines, bytes));
         }

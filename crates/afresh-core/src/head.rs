@@ -10,6 +10,9 @@ use crate::{CommitId, Error, Kind, ObjectRef, Result, Timestamp, fp1};
 /// The first byte of an encoded head.
 pub const HEAD_FORMAT: u8 = 1;
 
+/// What a head usually takes beside its bytes.
+const USUAL: usize = 160;
+
 /// Which commit answers for a fingerprint now, and what is needed to judge and load it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
@@ -41,7 +44,9 @@ impl Head {
     /// # Errors
     /// [`Kind::Codec`] if the encoder refuses, which it does not for these types.
     pub fn encode(&self) -> Result<Bytes> {
-        postcard::to_extend(self, vec![HEAD_FORMAT]).map(Bytes::from).map_err(|error| {
+        let mut bytes = Vec::with_capacity(USUAL + self.inline.as_ref().map_or(0, Vec::len));
+        bytes.push(HEAD_FORMAT);
+        postcard::to_extend(self, bytes).map(Bytes::from).map_err(|error| {
             Error::new(Kind::Codec, "a head could not be encoded").with_source(error)
         })
     }

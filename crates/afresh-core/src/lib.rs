@@ -30,6 +30,7 @@ mod outline;
 mod scan;
 pub mod sketch;
 mod store;
+mod stored;
 mod time;
 
 pub use batch::{Applied, Batch, Done, Op, When};
@@ -51,4 +52,5 @@ pub use outline::{
 };
 pub use scan::{Order, Page, Scan};
 pub use store::{Capabilities, ObjectInfo, Removed, Store, StoreInfo, Usage, Watcher};
+pub use stored::Stored;
 pub use time::Timestamp;

@@ -148,6 +148,12 @@ pub trait Store: Debug + Send + Sync + 'static {
         None
     }
 
+    /// Whether those counters tell of every change of a named entry or a count too, whoever makes it and through whatever
+    /// other store: nothing of them is kept in front of a store that cannot say so.
+    fn counts_entries(&self) -> bool {
+        false
+    }
+
     /// Tells `watcher` of every lease ([`Space::Lease`]) that is put or removed from now on, within milliseconds; of
     /// entries of other spaces it may. Whether the store does: one that cannot is asked again and again instead.
     fn watch(&self, watcher: Arc<dyn Watcher>) -> bool {

@@ -6,14 +6,14 @@
 use std::time::Duration;
 
 use afresh_core::{
-    Applied, Batch, Bytes, CommitId, Entry, Fingerprint, Head, Key, Kind, ObjectId, ObjectRef, Op,
-    Result, Timestamp, Version, When,
+    Applied, Batch, Bytes, CommitId, Entry, Fingerprint, Head, Key, Kind, NewEntry, ObjectId,
+    ObjectRef, Op, Result, Timestamp, Value, Version, When,
 };
 
 use crate::busy::{Busy, Owner};
 use crate::engine::Engine;
 use crate::flight::{Flight, Joined};
-use crate::hostlock::HostLock;
+use crate::hostlock::{HostLock, Landing};
 use crate::policy::{Early, Evidence, Policy, Verdict, judge};
 use crate::sign::Claim;
 use crate::ticket::{Ticket, head, random};
@@ -186,10 +186,15 @@ impl Engine {
     pub async fn resume(&self, busy: Busy, policy: &Policy) -> Result<Begun> {
         match busy.owner {
             Owner::Here(_) => self.begin(&busy.fingerprint, policy).await,
-            Owner::Elsewhere { wait, flight } => {
-                let lock = wait.take();
-                self.run(&busy.fingerprint, policy, flight, lock).await
-            }
+            Owner::Elsewhere { wait, flight } => match wait.take() {
+                Some(Landing::Lock(lock)) => {
+                    self.run(&busy.fingerprint, policy, flight, Some(lock)).await
+                }
+                Some(Landing::Ended) => self.landed(&busy.fingerprint, policy, flight).await,
+                None => self.run(&busy.fingerprint, policy, flight, None).await,
+            },
+            // Of many who waited one will run, and only if there is no answer.
+            Owner::Away { flight, .. } => self.landed(&busy.fingerprint, policy, flight).await,
         }
     }
 
@@ -211,6 +216,9 @@ impl Engine {
         policy: &Policy,
         flight: Flight,
     ) -> Result<Begun> {
+        if let Some(leases) = &self.inner.leases {
+            return self.lead_away(leases, fingerprint, policy, flight).await;
+        }
         match self.lease(fingerprint) {
             Leased::Here(lock) => self.run(fingerprint, policy, flight, lock).await,
             Leased::Elsewhere => {
@@ -246,8 +254,22 @@ impl Engine {
         }
     }
 
+    /// Another process has ended; everybody who waited for it looks at the same time, and need not have the lease for
+    /// that.
+    async fn landed(
+        &self,
+        fingerprint: &Fingerprint,
+        policy: &Policy,
+        flight: Flight,
+    ) -> Result<Begun> {
+        match self.lookup(fingerprint, policy).await? {
+            Some(hit) if hit.verdict == Verdict::Fresh => Ok(Begun::Hit(hit)),
+            _ => self.lead(fingerprint, policy, flight).await,
+        }
+    }
+
     /// With the lease in hand: whoever held it before may have answered meanwhile.
-    async fn run(
+    pub(crate) async fn run(
         &self,
         fingerprint: &Fingerprint,
         policy: &Policy,
@@ -277,6 +299,19 @@ impl Engine {
         Ok((seen.hit, basis))
     }
 
+    /// Makes a counter that is not there. A server may lose one (an eviction, a flush), and then "still absent" would
+    /// not tell that an answer was taken back meanwhile; a version does, because it never comes again. Whoever may
+    /// not write it will publish nothing either.
+    async fn found_counter(&self, name: &'static str) -> Option<Version> {
+        let entry = NewEntry { value: Value::Count(0), ..NewEntry::record(Bytes::new()) };
+        let op = Op::Put { key: Key::count(name), entry, when: When::Absent };
+        match self.apply(Batch { objects: Vec::new(), ops: vec![op] }).await {
+            Ok(Applied::All(done)) => done.first().and_then(|done| done.version),
+            Ok(Applied::Refused { found, .. }) => found,
+            Err(_) => None,
+        }
+    }
+
     /// What is there now, unjudged.
     pub(crate) async fn basis(&self, fingerprint: &Fingerprint) -> Result<(Option<Entry>, Basis)> {
         let keys = [Key::head(fingerprint), Key::count(EPOCH), Key::count(SWEEP)];
@@ -285,7 +320,20 @@ impl Engine {
         let epoch = found.next().flatten().map(|entry| entry.version);
         let sweep = found.next().flatten().map(|entry| entry.version);
         let version = head.as_ref().map(|entry| entry.version);
-        Ok((head, Basis { head: version, parent: None, epoch, sweep }))
+        let basis = Basis { head: version, parent: None, epoch, sweep };
+        Ok((head, self.founded(basis).await))
+    }
+
+    /// With counters that are there, where a server might lose them.
+    pub(crate) async fn founded(&self, mut basis: Basis) -> Basis {
+        if !self.store().info().capabilities.near {
+            for (name, counter) in [(EPOCH, &mut basis.epoch), (SWEEP, &mut basis.sweep)] {
+                if counter.is_none() {
+                    *counter = self.found_counter(name).await;
+                }
+            }
+        }
+        basis
     }
 
     async fn see(

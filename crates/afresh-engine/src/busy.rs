@@ -7,6 +7,7 @@ use afresh_core::Fingerprint;
 
 use crate::flight::{Flight, Signal};
 use crate::hostlock::HostWait;
+use crate::lease::LeaseWait;
 
 /// Somebody else computes this fingerprint. Wait, then hand it to [`Engine::resume`](crate::Engine::resume).
 /// Dropping it stops waiting and affects nobody else.
@@ -22,6 +23,8 @@ pub(crate) enum Owner {
     Here(Arc<Signal>),
     /// Another process (or engine); our own followers wait for the flight.
     Elsewhere { wait: Arc<HostWait>, flight: Flight },
+    /// Another engine, anywhere, over a store that hosts share.
+    Away { wait: Arc<LeaseWait>, flight: Flight },
 }
 
 impl Busy {
@@ -32,7 +35,7 @@ impl Busy {
 
     /// Whether another process computes it.
     pub fn is_elsewhere(&self) -> bool {
-        matches!(self.owner, Owner::Elsewhere { .. })
+        !matches!(self.owner, Owner::Here(_))
     }
 
     /// Blocks up to `limit`; whether it is time to resume.
@@ -49,6 +52,7 @@ impl Busy {
         match &self.owner {
             Owner::Here(landed) => landed,
             Owner::Elsewhere { wait, .. } => &wait.got,
+            Owner::Away { wait, .. } => &wait.got,
         }
     }
 }

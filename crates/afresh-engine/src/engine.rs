@@ -5,13 +5,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use afresh_core::{Applied, Batch, Fingerprint, Generation, Result, Store, Timestamp, Who};
 
 use crate::access::Access;
 use crate::flight::Flights;
 use crate::hostlock::HostLocks;
+use crate::lease::{Leases, TTL};
 use crate::record::Records;
 use crate::refresh::Resting;
 use crate::sign::Secret;
@@ -28,6 +29,9 @@ pub struct Options {
     pub secret: Option<Secret>,
     /// The clock by which freshness is judged; the system's where absent.
     pub clock: Option<Clock>,
+    /// Of a store that hosts share: after how long the owner of a call that gives no sign of life is given up. 6 s
+    /// where absent.
+    pub lease: Option<Duration>,
 }
 
 impl fmt::Debug for Options {
@@ -35,6 +39,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("who", &self.who)
             .field("secret", &self.secret)
+            .field("lease", &self.lease)
             .finish_non_exhaustive()
     }
 }
@@ -52,6 +57,7 @@ pub(crate) struct Inner {
     pub(crate) secret: Option<Secret>,
     pub(crate) flights: Arc<Flights>,
     pub(crate) locks: Option<HostLocks>,
+    pub(crate) leases: Option<Leases>,
     pub(crate) access: Access,
     pub(crate) resting: Resting,
     pub(crate) generation: Option<Generation>,
@@ -64,6 +70,9 @@ impl Engine {
         let clock = options.clock.unwrap_or_else(|| Arc::new(system_time));
         let generation = store.generation();
         let locks = store.info().lock_dir.as_ref().map(|dir| HostLocks::new(dir));
+        let apart = locks.is_none() && store.info().capabilities.shared;
+        let ttl = options.lease.unwrap_or(TTL);
+        let leases = apart.then(|| Leases::new(Arc::clone(&store), &options.who, ttl));
         Self {
             inner: Arc::new(Inner {
                 store,
@@ -72,6 +81,7 @@ impl Engine {
                 secret: options.secret,
                 flights: Arc::default(),
                 locks,
+                leases,
                 access: Access::default(),
                 resting: Resting::default(),
                 generation,
@@ -109,11 +119,15 @@ impl Engine {
         applied
     }
 
-    /// Writes down what is only in memory: which entries were used, and how many hits there were.
+    /// Writes down what is only in memory: which entries were used, and how many hits there were. Gives back leases that
+    /// were let go of.
     ///
     /// # Errors
     /// Whatever the store says; nothing but these rough figures is lost then.
     pub async fn flush(&self) -> Result<()> {
+        if let Some(leases) = &self.inner.leases {
+            leases.flush().await;
+        }
         let ops = self.inner.access.drain();
         if !ops.is_empty() {
             self.apply(Batch { objects: Vec::new(), ops }).await?;

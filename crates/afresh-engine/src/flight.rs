@@ -90,6 +90,13 @@ impl Flights {
     }
 }
 
+impl Flight {
+    /// Whether somebody waits: who does holds the signal, as the leader and the table do.
+    pub(crate) fn is_awaited(&self) -> bool {
+        Arc::strong_count(&self.landed) > 2
+    }
+}
+
 impl Drop for Flight {
     fn drop(&mut self) {
         let mut table = self.flights.table.lock().unwrap_or_else(PoisonError::into_inner);

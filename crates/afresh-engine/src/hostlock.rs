@@ -5,6 +5,9 @@
 //! wait for each other. Every engine opens the file anew, so two engines of one process exclude each other
 //! as two processes do; within an engine the flights see to it that a byte is asked for once.
 //!
+//! Who lets go of a lock rings the [`Bell`], and all who waited for it look for the answer, without the lock. Whoever is
+//! killed rings nothing: the lock is asked for now and then all the same.
+//!
 //! Where the file cannot be opened (a read-only folder) there is no exclusion between processes, only
 //! within one: a needless run, never a wrong answer.
 
@@ -22,10 +25,17 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
+use crate::bell::{Bell, Waiting};
 use crate::flight::Signal;
 
 /// The name of the lock file in the store's folder.
 const FILE: &str = "locks-v1";
+
+/// How long the file is taken to be the one in the folder.
+const CHECKED: Duration = Duration::from_millis(10);
+
+/// How often the lock is asked for where there is a bell.
+const PATIENT: Duration = Duration::from_millis(5);
 
 /// The kernel locks of one engine.
 #[derive(Debug)]
@@ -35,36 +45,65 @@ pub(crate) struct HostLocks {
 
 #[derive(Debug)]
 struct Shared {
-    path: PathBuf,
-    file: Mutex<Option<Arc<File>>>,
-    /// The descriptor of `file`, readable without its mutex: a forked child may find the mutex held.
+    dir: PathBuf,
+    opened: Mutex<Option<(Arc<Opened>, Instant)>>,
+    /// The descriptor of its file, readable without its mutex: a forked child may find the mutex held.
     descriptor: AtomicI32,
     waits: Mutex<Waits>,
 }
 
+#[derive(Debug)]
+struct Opened {
+    file: File,
+    bell: Option<Bell>,
+}
+
 #[derive(Debug, Default)]
 struct Waits {
-    list: Vec<(i64, Weak<HostWait>)>,
+    list: Vec<Waiter>,
     watched: bool,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    offset: i64,
+    /// How many computations had ended when it began to wait.
+    landed: u32,
+    wait: Weak<HostWait>,
 }
 
 /// The exclusive right to compute one fingerprint on this host.
 #[derive(Debug)]
 pub(crate) struct HostLock {
-    file: Arc<File>,
+    opened: Arc<Opened>,
     offset: i64,
 }
 
-/// Waiting for another process to let go. The lock, once there, is in `slot`.
+/// Waiting for another process to let go. What came of it is in `slot`.
 #[derive(Debug, Default)]
 pub(crate) struct HostWait {
     pub(crate) got: Signal,
-    slot: Mutex<Option<HostLock>>,
+    slot: Mutex<Option<Landing>>,
+}
+
+/// How a wait ended.
+#[derive(Debug)]
+pub(crate) enum Landing {
+    /// The lock was free, and is ours.
+    Lock(HostLock),
+    /// Whoever had it has ended. Others may have it again.
+    Ended,
 }
 
 impl HostWait {
-    pub(crate) fn take(&self) -> Option<HostLock> {
+    /// What came of it; nothing where there is no waiting for the lock.
+    pub(crate) fn take(&self) -> Option<Landing> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn end(&self, landing: Option<Landing>) {
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = landing;
+        self.got.raise();
     }
 }
 
@@ -72,8 +111,8 @@ impl HostLocks {
     pub(crate) fn new(dir: &Path) -> Self {
         Self {
             shared: Arc::new(Shared {
-                path: dir.join(FILE),
-                file: Mutex::default(),
+                dir: dir.to_owned(),
+                opened: Mutex::default(),
                 descriptor: AtomicI32::new(-1),
                 waits: Mutex::default(),
             }),
@@ -88,8 +127,22 @@ impl HostLocks {
     /// Begins to wait for the lock.
     pub(crate) fn wait(&self, fingerprint: &Fingerprint) -> Arc<HostWait> {
         let wait = Arc::<HostWait>::default();
+        let offset = offset(fingerprint);
+        let landed = self.shared.landed(offset);
+        // It may have been let go of before that was counted, and then nobody rings.
+        match self.shared.try_lock(offset) {
+            Ok(Some(lock)) => {
+                wait.end(Some(Landing::Lock(lock)));
+                return wait;
+            }
+            Ok(None) => {}
+            Err(_) => {
+                wait.end(None);
+                return wait;
+            }
+        }
         let mut waits = self.shared.waits.lock().unwrap_or_else(PoisonError::into_inner);
-        waits.list.push((offset(fingerprint), Arc::downgrade(&wait)));
+        waits.list.push(Waiter { offset, landed, wait: Arc::downgrade(&wait) });
         if !waits.watched {
             let shared = Arc::clone(&self.shared);
             let started = std::thread::Builder::new()
@@ -100,7 +153,7 @@ impl HostLocks {
                 // Without a watcher the waiter is let through: it runs without the lock.
                 Err(_) => {
                     waits.list.pop();
-                    wait.got.raise();
+                    wait.end(None);
                 }
             }
         }
@@ -119,64 +172,85 @@ impl HostLocks {
 
 impl Shared {
     fn try_lock(&self, offset: i64) -> io::Result<Option<HostLock>> {
-        let file = self.file()?;
-        match set(&file, offset, libc::F_WRLCK) {
-            Ok(()) => Ok(Some(HostLock { file, offset })),
+        let opened = self.opened()?;
+        match set(&opened.file, offset, libc::F_WRLCK) {
+            Ok(()) => Ok(Some(HostLock { opened, offset })),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
+    fn landed(&self, offset: i64) -> u32 {
+        let opened = self.opened().ok();
+        opened.and_then(|opened| Some(opened.bell.as_ref()?.landed(offset))).unwrap_or_default()
+    }
+
     /// The open file; opened anew where its folder was removed meanwhile.
-    fn file(&self) -> io::Result<Arc<File>> {
-        let mut slot = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = slot.as_ref()
-            && file.metadata()?.nlink() > 0
-        {
-            return Ok(Arc::clone(file));
+    fn opened(&self) -> io::Result<Arc<Opened>> {
+        let mut slot = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((opened, checked)) = slot.as_mut() {
+            if checked.elapsed() < CHECKED {
+                return Ok(Arc::clone(opened));
+            }
+            if opened.file.metadata()?.nlink() > 0 {
+                *checked = Instant::now();
+                return Ok(Arc::clone(opened));
+            }
         }
         let file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(&self.path)?;
+            .open(self.dir.join(FILE))?;
         let descriptor: RawFd = file.as_raw_fd();
-        let file = Arc::new(file);
+        let bell = Bell::open(&self.dir);
+        if let Err(error) = &bell {
+            // Only speed is lost.
+            tracing::debug!("processes that wait ask for the lock in short steps: {error}");
+        }
+        let opened = Arc::new(Opened { file, bell: bell.ok() });
         self.descriptor.store(descriptor, Ordering::Release);
-        *slot = Some(Arc::clone(&file));
-        Ok(file)
+        *slot = Some((Arc::clone(&opened), Instant::now()));
+        Ok(opened)
     }
 
-    /// Asks for every waited-for lock in turn until nobody waits. The kernel offers no way to be told of a
-    /// released byte that could also be cancelled; asking costs a microsecond.
+    /// Sees to all who wait until nobody does: whoever had the lock has ended, or the lock is free because its owner was
+    /// killed. The kernel offers no way to be told of that which could also be cancelled; asking costs a microsecond.
     fn watch(&self) {
         let begun = Instant::now();
+        let opened = self.opened().ok();
+        let bell = opened.as_ref().and_then(|opened| opened.bell.as_ref()).map(Bell::wait);
         loop {
+            let rung = bell.as_ref().map(Waiting::rung);
             {
                 let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
-                waits.list.retain(|(offset, wait)| {
-                    let Some(wait) = wait.upgrade() else { return false };
-                    match self.try_lock(*offset) {
-                        Ok(Some(lock)) => {
-                            *wait.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock);
-                            wait.got.raise();
-                            false
-                        }
-                        Ok(None) => true,
-                        Err(_) => {
-                            wait.got.raise();
-                            false
-                        }
-                    }
-                });
+                waits.list.retain(|waiter| self.waits_on(waiter));
                 if waits.list.is_empty() {
                     waits.watched = false;
                     return;
                 }
             }
-            std::thread::sleep(pause(begun.elapsed()));
+            match (&bell, rung) {
+                (Some(bell), Some(rung)) => bell.sleep(rung, PATIENT),
+                _ => std::thread::sleep(pause(begun.elapsed())),
+            }
         }
+    }
+
+    /// Whether there is still something to wait for.
+    fn waits_on(&self, waiter: &Waiter) -> bool {
+        let Some(wait) = waiter.wait.upgrade() else { return false };
+        if self.landed(waiter.offset) != waiter.landed {
+            wait.end(Some(Landing::Ended));
+            return false;
+        }
+        match self.try_lock(waiter.offset) {
+            Ok(Some(lock)) => wait.end(Some(Landing::Lock(lock))),
+            Ok(None) => return true,
+            Err(_) => wait.end(None),
+        }
+        false
     }
 }
 
@@ -209,6 +283,9 @@ fn set(file: &File, offset: i64, kind: libc::c_int) -> Result<(), Errno> {
 impl Drop for HostLock {
     fn drop(&mut self) {
         // A failure leaves the lock to the kernel, which drops it with the file.
-        let _ = set(&self.file, self.offset, libc::F_UNLCK);
+        let _ = set(&self.opened.file, self.offset, libc::F_UNLCK);
+        if let Some(bell) = &self.opened.bell {
+            bell.ring(self.offset);
+        }
     }
 }

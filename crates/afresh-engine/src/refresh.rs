@@ -66,6 +66,9 @@ impl Engine {
             return Ok(None);
         }
         let Joined::Lead(flight) = self.inner.flights.join(fingerprint) else { return Ok(None) };
+        if let Some(leases) = &self.inner.leases {
+            return self.refresh_away(leases, fingerprint, seen, flight).await;
+        }
         let Leased::Here(lock) = self.lease(fingerprint) else { return Ok(None) };
         let (entry, mut basis) = self.basis(fingerprint).await?;
         basis.parent =

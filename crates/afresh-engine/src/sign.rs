@@ -25,6 +25,11 @@ impl Secret {
         Self(blake3::derive_key(CONTEXT, secret.as_ref()))
     }
 
+    /// A key for another purpose, which `context` names.
+    pub fn derive(&self, context: &str) -> [u8; 32] {
+        blake3::derive_key(context, &self.0)
+    }
+
     pub(crate) fn sign(&self, claim: &Claim<'_>) -> [u8; 32] {
         *self.mac(claim).as_bytes()
     }

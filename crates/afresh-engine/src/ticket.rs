@@ -17,6 +17,7 @@ use crate::begin::{Basis, EPOCH, SWEEP};
 use crate::engine::Engine;
 use crate::flight::Flight;
 use crate::hostlock::HostLock;
+use crate::lease::Lease;
 use crate::policy::RAISED;
 use crate::record::{Execution, Output};
 use crate::sign::Claim;
@@ -35,6 +36,16 @@ pub struct Ticket {
     outlines: Vec<(u32, Bytes)>,
     flight: Option<Flight>,
     lock: Option<HostLock>,
+    lease: Option<Lease>,
+}
+
+/// What a condition of the batch that publishes is about.
+#[derive(Clone, Copy)]
+enum About {
+    Sweep,
+    Epoch,
+    Head,
+    Lease,
 }
 
 /// A failure as callers get it again instead of running the function.
@@ -76,12 +87,24 @@ impl Ticket {
             outlines: Vec::new(),
             flight,
             lock,
+            lease: None,
         }
+    }
+
+    /// With the lease that it was given under.
+    pub(crate) fn leased(mut self, lease: Lease) -> Self {
+        self.lease = Some(lease);
+        self
     }
 
     /// What is being computed.
     pub fn fingerprint(&self) -> &Fingerprint {
         &self.fingerprint
+    }
+
+    /// Whether other callers of this engine wait for what comes of it now.
+    pub fn is_awaited(&self) -> bool {
+        self.flight.as_ref().is_some_and(Flight::is_awaited)
     }
 
     /// Records the execution without making it the answer.
@@ -203,7 +226,8 @@ impl Ticket {
             Some(replay) => Some(self.replayed(&commit, id, replay)),
             None => head(&commit, id),
         };
-        let published = self.publish(objects, ops, head.as_ref(), function).await?;
+        let mut lease = self.lease.take();
+        let published = self.publish(objects, ops, head.as_ref(), function, &mut lease).await?;
         // Waiters look at the store as soon as these are gone; the answer must be there by then.
         drop(self.lock.take());
         drop(self.flight.take());
@@ -243,40 +267,59 @@ impl Ticket {
         ops: Vec<Op>,
         mut head: Option<&Head>,
         function: &Function,
+        lease: &mut Option<Lease>,
     ) -> Result<bool> {
         let records = &self.engine.inner.records;
+        let atomic = self.engine.store().info().capabilities.atomic;
         let Basis { head: mut seen, mut sweep, .. } = self.basis;
         loop {
             let mut batch =
-                Batch { objects: objects.clone(), ops: Vec::with_capacity(ops.len() + 3) };
+                Batch { objects: objects.clone(), ops: Vec::with_capacity(ops.len() + 5) };
             if !records.knows(sweep, &function.record_id) {
                 batch.objects.push((function.record_id, function.record.clone().into()));
             }
-            batch.ops.push(Op::Check { key: Key::count(SWEEP), when: expect(sweep) });
+            // The conditions come first, the end of the lease last: without it a waiter looks for the answer.
+            let mut conditions = Vec::with_capacity(4);
+            let mut add = |about, op| {
+                conditions.push(about);
+                batch.ops.push(op);
+            };
+            let claim = lease.as_mut().and_then(Lease::stop);
+            add(About::Sweep, Op::Check { key: Key::count(SWEEP), when: expect(sweep) });
+            if let Some(claim) = claim.as_ref().filter(|_| !atomic) {
+                let when = expect(claim.version);
+                add(About::Lease, Op::Check { key: claim.key.clone(), when });
+            }
             if let Some(head) = head {
-                batch
-                    .ops
-                    .push(Op::Check { key: Key::count(EPOCH), when: expect(self.basis.epoch) });
+                let when = expect(self.basis.epoch);
+                add(About::Epoch, Op::Check { key: Key::count(EPOCH), when });
                 let entry = NewEntry {
                     object: head.inline.is_none().then_some(head.object),
                     ..NewEntry::record(head.encode()?)
                 };
-                batch.ops.push(Op::Put {
-                    key: Key::head(&self.fingerprint),
-                    entry,
-                    when: expect(seen),
-                });
+                let key = Key::head(&self.fingerprint);
+                add(About::Head, Op::Put { key, entry, when: expect(seen) });
             }
             batch.ops.extend(ops.iter().cloned());
-            match self.engine.apply(batch).await? {
+            batch.ops.extend(claim.map(|claim| claim.end()));
+            let index = match self.engine.apply(batch).await? {
                 Applied::All(_) => {
                     records.remember(sweep, function.record_id);
+                    if let Some(lease) = lease {
+                        lease.ended();
+                    }
                     return Ok(head.is_some());
                 }
                 // A gc has begun: what we refer to must be written anew, after it began.
-                Applied::Refused { index: 0, found } => sweep = found,
+                Applied::Refused { index: 0, found } => {
+                    sweep = found;
+                    continue;
+                }
+                Applied::Refused { index, .. } => index,
+            };
+            match (conditions.get(index).copied(), lease.as_mut()) {
                 // Something else is there now, or nothing: of two answers the one that began later stays.
-                Applied::Refused { index: 2, .. } => {
+                (Some(About::Head), _) => {
                     let found = self.engine.entry(&Key::head(&self.fingerprint)).await?;
                     let rival = found.as_ref().and_then(|entry| Head::decode(entry.record()?).ok());
                     if rival.is_some_and(|rival| rival.started > self.started) {
@@ -285,7 +328,14 @@ impl Ticket {
                     seen = found.map(|entry| entry.version);
                 }
                 // Taken back while we computed: on record, but not the answer.
-                Applied::Refused { .. } => head = None,
+                (Some(About::Epoch | About::Sweep), _) => head = None,
+                // Not the write that we know: renewed after all, or over, or another's, who computes now.
+                (Some(About::Lease) | None, Some(lease)) => {
+                    if lease.is_taken().await? {
+                        head = None;
+                    }
+                }
+                (Some(About::Lease) | None, None) => head = None,
             }
         }
     }

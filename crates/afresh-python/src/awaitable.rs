@@ -7,10 +7,12 @@
 
 use std::panic::AssertUnwindSafe;
 
+use pyo3::PyClass;
 use pyo3::exceptions::{PyBaseException, PyRuntimeError};
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::pyclass::boolean_struct::True;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
@@ -97,8 +99,20 @@ impl Awaitable {
     }
 }
 
+/// What is awaited step by step.
+pub(crate) trait Stepped: PyClass<Frozen = True> + Sync {
+    /// One step; what is awaited next, or the value that it ends with.
+    fn step<'py>(&self, py: Python<'py>, value: Option<Bound<'py, PyAny>>) -> PyResult<Step<'py>>;
+}
+
+impl Stepped for Awaitable {
+    fn step<'py>(&self, py: Python<'py>, value: Option<Bound<'py, PyAny>>) -> PyResult<Step<'py>> {
+        Self::step(self, py, value)
+    }
+}
+
 /// What a step comes to.
-enum Step<'py> {
+pub(crate) enum Step<'py> {
     Awaits(Bound<'py, PyAny>),
     Ended(Bound<'py, PyAny>),
 }
@@ -106,7 +120,7 @@ enum Step<'py> {
 /// Sets the end of a coroutine with this value as the current exception: `StopIteration`, not made an object before
 /// somebody looks at it.
 #[allow(unsafe_code, reason = "an exception that is not an object yet has no safe form")]
-fn stop(value: &Bound<'_, PyAny>) {
+pub(crate) fn stop(value: &Bound<'_, PyAny>) {
     // SAFETY: attached. A tuple would be taken for the arguments and an exception for the exception itself:
     // those become the one argument.
     unsafe {
@@ -239,14 +253,14 @@ impl Awaitable {
 /// Gives the type two slots that PyO3 has none for: with them an interpreter that sends (an event loop always, `await`
 /// up to 3.11) gets the value without an exception being made of it, and both without the layers of a method.
 #[allow(unsafe_code, reason = "slots of a type are filled in place")]
-pub(crate) fn install(py: Python<'_>) {
-    let class = py.get_type::<Awaitable>();
+pub(crate) fn install<T: Stepped>(py: Python<'_>) {
+    let class = py.get_type::<T>();
     // SAFETY: attached; it is our own type, made just now, and has the structure because it has `__await__`.
     unsafe {
         let class = class.as_ptr().cast::<ffi::PyTypeObject>();
         if let Some(slots) = (*class).tp_as_async.as_mut() {
             slots.am_await = Some(await_itself);
-            slots.am_send = Some(send);
+            slots.am_send = Some(send::<T>);
         }
     }
 }
@@ -261,7 +275,7 @@ unsafe extern "C" fn await_itself(slf: *mut ffi::PyObject) -> *mut ffi::PyObject
 }
 
 #[allow(unsafe_code, reason = "a slot")]
-unsafe extern "C" fn send(
+unsafe extern "C" fn send<T: Stepped>(
     slf: *mut ffi::PyObject,
     value: *mut ffi::PyObject,
     result: *mut *mut ffi::PyObject,
@@ -270,7 +284,7 @@ unsafe extern "C" fn send(
     let (slf, value) = unsafe {
         let py = Python::assume_attached();
         let slf = Borrowed::from_ptr(py, slf);
-        (slf.cast_unchecked::<Awaitable>(), Borrowed::from_ptr(py, value).to_owned())
+        (slf.cast_unchecked::<T>(), Borrowed::from_ptr(py, value).to_owned())
     };
     let stepped =
         std::panic::catch_unwind(AssertUnwindSafe(|| slf.get().step(slf.py(), Some(value))));

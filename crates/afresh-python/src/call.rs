@@ -1,13 +1,17 @@
 //! A bound call on its way through the engine, for the parts of Python that a miss goes through.
 
+use std::future::{Future, poll_fn};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use afresh::{
     Argument, Asked, Begun, Bytes, CommitId, Execution, Explanation, Fingerprint, Function, Policy,
-    RAISED, Verdict,
+    RAISED, Stamp, Tag, Verdict,
 };
 use pollster::block_on;
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -17,7 +21,9 @@ use crate::engine::Engine;
 use crate::errors::OrRaise;
 use crate::explain;
 use crate::frame;
+use crate::later::{self, Later};
 use crate::ticket::Ticket;
+use crate::tier::{Kept, Key};
 
 /// How long one wait lasts before Python may act on a signal such as Ctrl-C. Being woken is not delayed by it.
 const SLICE: Duration = Duration::from_millis(100);
@@ -32,16 +38,74 @@ pub(crate) struct Call {
     pub(crate) policy: Policy,
     /// Whether it was just looked up, in vain.
     pub(crate) looked: bool,
+    /// Where the run may be [plain](crate::plain): the labels of what it gives.
+    pub(crate) plain: Option<Arc<Vec<Tag>>>,
     /// The values that may have an inside, by place; given up when the call runs.
     pub(crate) insides: Mutex<Vec<(usize, Py<PyAny>)>>,
+    /// Where in the tier the answer goes that is awaited.
+    pub(crate) place: Mutex<Option<(Key, Stamp)>>,
+}
+
+/// What beginning a call that was looked up already, or not, comes to.
+async fn first(
+    engine: &afresh::Engine,
+    fingerprint: &Fingerprint,
+    policy: &Policy,
+    looked: bool,
+) -> afresh::Result<Begun> {
+    if looked {
+        engine.join(fingerprint, policy).await
+    } else {
+        engine.begin(fingerprint, policy).await
+    }
 }
 
 impl Call {
-    async fn first(&self, engine: &afresh::Engine) -> afresh::Result<Begun> {
-        if self.looked {
-            engine.join(&self.value, &self.policy).await
-        } else {
-            engine.begin(&self.value, &self.policy).await
+    /// Begins for a loop: the waiting for others is part of it.
+    fn begin_for(slf: &Bound<'_, Self>, later: &Bound<'_, Later>) -> PyResult<()> {
+        let call = slf.get();
+        let engine = call.engine.get().get(slf.py())?;
+        let (value, policy, looked) = (call.value, call.policy, call.looked);
+        let tired = later.get().tired();
+        let work = async move {
+            let mut begun = first(&engine, &value, &policy, looked).await?;
+            while let Begun::Busy(busy) = begun {
+                let mut landed = Box::pin(busy.wait());
+                let waited = poll_fn(|context| match landed.as_mut().poll(context) {
+                    Poll::Pending if tired.load(Ordering::Acquire) => Poll::Ready(false),
+                    landed => landed.map(|()| true),
+                });
+                if !waited.await {
+                    drop(landed);
+                    return Ok(Begun::Busy(busy));
+                }
+                drop(landed);
+                begun = engine.resume(busy, &policy).await?;
+            }
+            Ok(begun)
+        };
+        let slf = slf.clone().unbind();
+        later::run_for(later.py(), Some(later), work, move |py, begun| {
+            if let Begun::Hit(hit) = &begun {
+                slf.get().remember(py, hit);
+            }
+            Self::given(slf.bind(py), begun)
+        })
+        .map(drop)
+    }
+
+    /// Keeps an awaited answer in the tier, as bytes: those who awaited it together each make a value of them.
+    fn remember(&self, py: Python<'_>, hit: &afresh::Hit) {
+        let place = self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((key, stamp)) = place else { return };
+        if !matches!(hit.head.codec.as_str(), "pickle" | "safe-pickle") {
+            return;
+        }
+        if let Ok(engine) = self.engine.get().get(py) {
+            let kept = Kept::Bytes(hit.bytes.clone());
+            self.engine.get().tier.with(py, |tier| {
+                tier.keep(&engine, key, (self.value, stamp), hit, kept);
+            });
         }
     }
 
@@ -66,23 +130,88 @@ impl Call {
     }
 
     /// The right to run, with what is inside the arguments now: the function may change them.
-    fn ticket(slf: &Bound<'_, Self>, ticket: afresh::Ticket) -> PyResult<Ticket> {
-        let values = std::mem::take(&mut *slf.get().insides());
-        let outlines = slf.get().outlines(slf.py(), values)?;
+    pub(crate) fn outlined(
+        &self,
+        py: Python<'_>,
+        ticket: afresh::Ticket,
+    ) -> PyResult<afresh::Ticket> {
+        let values = std::mem::take(&mut *self.insides());
+        if values.is_empty() {
+            return Ok(ticket);
+        }
+        let outlines = self.outlines(py, values)?;
         let outlines = outlines.into_iter().map(|(place, _, bytes)| (place, bytes)).collect();
-        Ok(Ticket::new(slf.clone().unbind(), ticket.outlined(outlines)))
+        Ok(ticket.outlined(outlines))
+    }
+
+    fn ticket(slf: &Bound<'_, Self>, ticket: afresh::Ticket) -> PyResult<Ticket> {
+        let ticket = slf.get().outlined(slf.py(), ticket)?;
+        Ok(Ticket::new(slf.clone().unbind(), ticket))
     }
 
     pub(crate) fn execution(&self) -> Execution {
+        self.executed(self.arguments.clone(), Vec::new())
+    }
+
+    /// As [`execution`](Self::execution), of a plain call.
+    pub(crate) fn into_execution(mut self) -> Execution {
+        let arguments = std::mem::take(&mut self.arguments);
+        let tags = self.plain.as_deref().cloned().unwrap_or_default();
+        self.executed(arguments, tags)
+    }
+
+    fn executed(&self, arguments: Vec<Argument>, tags: Vec<Tag>) -> Execution {
         Execution {
             function: Arc::clone(&self.function),
-            arguments: self.arguments.clone(),
-            inputs: self.arguments.iter().filter_map(|argument| argument.source).collect(),
-            tags: Vec::new(),
+            inputs: arguments.iter().filter_map(|argument| argument.source).collect(),
+            arguments,
+            tags,
             // What lives by being used has no end that could be written down.
             ttl: self.policy.ttl.filter(|_| !self.policy.sliding),
             took: None,
         }
+    }
+
+    /// Begins, and waits for as long as somebody else runs; `None` where that takes more than `wait` seconds.
+    pub(crate) fn wait(&self, py: Python<'_>, wait: Option<f64>) -> PyResult<Option<Begun>> {
+        let engine = self.engine.get().get(py)?;
+        let until = wait
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok())
+            .and_then(|span| Instant::now().checked_add(span));
+        let first = first(&engine, &self.value, &self.policy, self.looked);
+        let mut begun = py.detach(|| block_on(first)).or_raise(py)?;
+        loop {
+            let busy = match begun {
+                Begun::Busy(busy) => busy,
+                begun => return Ok(Some(begun)),
+            };
+            loop {
+                let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+                if left == Some(Duration::ZERO) {
+                    return Ok(None);
+                }
+                if py.detach(|| busy.wait_timeout(left.map_or(SLICE, |left| left.min(SLICE)))) {
+                    break;
+                }
+                py.check_signals()?;
+            }
+            begun = py.detach(|| block_on(engine.resume(busy, &self.policy))).or_raise(py)?;
+        }
+    }
+
+    /// What beginning came to, for Python: a Hit or a Ticket, or None where somebody runs.
+    pub(crate) fn given(slf: &Bound<'_, Self>, begun: Begun) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        Ok(match begun {
+            Begun::Hit(hit) => Py::new(py, Hit::new(hit))?.into_any(),
+            Begun::Stale(hit, ticket) => {
+                let ticket = ticket.map(|ticket| Ticket::new(slf.clone().unbind(), ticket));
+                let ticket = ticket.map(|ticket| Py::new(py, ticket)).transpose()?;
+                Py::new(py, Hit { hit: *hit, ticket })?.into_any()
+            }
+            Begun::Run(ticket) => Py::new(py, Self::ticket(slf, ticket)?)?.into_any(),
+            Begun::Busy(_) => py.None(),
+        })
     }
 }
 
@@ -107,10 +236,12 @@ impl Call {
     }
 
     /// The answer, if there is a fresh one.
-    fn lookup(&self, py: Python<'_>) -> PyResult<Option<Hit>> {
+    #[pyo3(signature = (*, later=None))]
+    fn lookup(&self, py: Python<'_>, later: Option<&Bound<'_, Later>>) -> PyResult<Py<PyAny>> {
         let engine = self.engine.get().get(py)?;
-        let hit = py.detach(|| block_on(engine.lookup(&self.value, &self.policy))).or_raise(py)?;
-        Ok(hit.map(Hit::new))
+        let (value, policy) = (self.value, self.policy);
+        let work = async move { engine.lookup(&value, &policy).await };
+        later::run_for(py, later, work, |py, hit| hit.map(Hit::new).into_py_any(py))
     }
 
     /// The answer that will do where the function failed, if there is one. Not a failure.
@@ -147,7 +278,9 @@ impl Call {
             value: self.value,
             policy: Policy { except: commit.parse().ok(), ..self.policy },
             looked: false,
+            plain: None,
             insides: Mutex::new(insides),
+            place: Mutex::default(),
         }
     }
 
@@ -184,50 +317,35 @@ impl Call {
         explain::dict(py, found, engine.now())
     }
 
-    /// A Hit, a Ticket to run with, or None when somebody else is still running after `wait` seconds.
-    #[pyo3(signature = (wait=None))]
-    fn begin(slf: &Bound<'_, Self>, wait: Option<f64>) -> PyResult<Option<Py<PyAny>>> {
+    /// A Hit, a Ticket to run with, or None when somebody else is still running after `wait` seconds; for a loop, when
+    /// it is tired of waiting.
+    #[pyo3(signature = (wait=None, *, later=None))]
+    fn begin(
+        slf: &Bound<'_, Self>,
+        wait: Option<f64>,
+        later: Option<&Bound<'_, Later>>,
+    ) -> PyResult<Option<Py<PyAny>>> {
         let py = slf.py();
+        if let Some(later) = later {
+            return Self::begin_for(slf, later).map(|()| None);
+        }
         let call = slf.get();
-        let engine = call.engine.get().get(py)?;
-        let until = wait
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok())
-            .and_then(|span| Instant::now().checked_add(span));
-        let mut begun = py.detach(|| block_on(call.first(&engine))).or_raise(py)?;
-        loop {
-            let busy = match begun {
-                Begun::Hit(hit) => return Ok(Some(Py::new(py, Hit::new(hit))?.into_any())),
-                Begun::Stale(hit, ticket) => {
-                    let ticket = ticket.map(|ticket| Ticket::new(slf.clone().unbind(), ticket));
-                    let ticket = ticket.map(|ticket| Py::new(py, ticket)).transpose()?;
-                    return Ok(Some(Py::new(py, Hit { hit: *hit, ticket })?.into_any()));
-                }
-                Begun::Run(ticket) => {
-                    return Ok(Some(Py::new(py, Self::ticket(slf, ticket)?)?.into_any()));
-                }
-                Begun::Busy(busy) => busy,
-            };
-            loop {
-                let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-                if left == Some(Duration::ZERO) {
-                    return Ok(None);
-                }
-                if py.detach(|| busy.wait_timeout(left.map_or(SLICE, |left| left.min(SLICE)))) {
-                    break;
-                }
-                py.check_signals()?;
-            }
-            begun = py.detach(|| block_on(engine.resume(busy, &call.policy))).or_raise(py)?;
+        match call.wait(py, wait)? {
+            Some(begun) => Self::given(slf, begun).map(Some),
+            None => Ok(None),
         }
     }
 
     /// A Ticket whatever is stored and whoever runs.
-    fn start(slf: &Bound<'_, Self>) -> PyResult<Ticket> {
+    #[pyo3(signature = (*, later=None))]
+    fn start(slf: &Bound<'_, Self>, later: Option<&Bound<'_, Later>>) -> PyResult<Py<PyAny>> {
         let py = slf.py();
         let call = slf.get();
-        let engine = call.engine.get().get(py)?;
-        let ticket = py.detach(|| block_on(engine.start(&call.value))).or_raise(py)?;
-        Self::ticket(slf, ticket)
+        let (engine, value) = (call.engine.get().get(py)?, call.value);
+        let slf = slf.clone().unbind();
+        later::run_for(py, later, async move { engine.start(&value).await }, move |py, ticket| {
+            Ok(Py::new(py, Self::ticket(slf.bind(py), ticket)?)?.into_any())
+        })
     }
 
     /// Takes the answer back. Whether there was one.

@@ -4,6 +4,7 @@
 //! another thread held) is touched there again but the descriptor of the lock file. The slot's own mutex is only
 //! ever taken while attached to the interpreter, as a fork is, so no other thread can hold it at that moment.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(crate) struct Engine {
     /// A store of the user's, in place of an address.
     object: Option<Py<PyAny>>,
     slot: Mutex<Option<afresh::Engine>>,
+    /// Whether it is a store on a server; known once it was opened.
+    far: AtomicBool,
     /// Answers in front of the store.
     pub(crate) tier: Attached<Tier>,
 }
@@ -75,6 +78,12 @@ impl Engine {
         Ok(opened)
     }
 
+    /// Whether an answer takes a while, so that an event loop must not wait for it.
+    #[inline]
+    pub(crate) fn is_far(&self) -> bool {
+        self.far.load(Ordering::Relaxed)
+    }
+
     /// Opens; a forked child opens anew, as itself.
     fn open(&self, py: Python<'_>) -> PyResult<afresh::Engine> {
         let mut options = self.options.clone();
@@ -87,6 +96,7 @@ impl Engine {
         for notice in opened.notices {
             warnings::push(notice);
         }
+        self.far.store(!opened.engine.store().info().capabilities.near, Ordering::Relaxed);
         self.tier.with(py, |tier| tier.resize(opened.near));
         Ok(opened.engine)
     }
@@ -137,13 +147,14 @@ impl Engine {
         let options = Options {
             who: Who { user, host, pid: 0 },
             secret: secret.map(Secret::new),
-            clock: None,
+            ..Options::default()
         };
         let engine = Self {
             address,
             options,
             object: store,
             slot: Mutex::default(),
+            far: AtomicBool::new(false),
             tier: Attached::new(Tier::default()),
         };
         match engine.get(py) {
@@ -165,8 +176,14 @@ impl Engine {
 
     /// Whether the store answers at once, without a network or code of the user's.
     #[getter]
-    fn near(&self, py: Python<'_>) -> PyResult<bool> {
+    pub(crate) fn near(&self, py: Python<'_>) -> PyResult<bool> {
         Ok(self.object.is_none() && self.get(py)?.store().info().capabilities.near)
+    }
+
+    /// Whether it is a store on a server.
+    #[getter]
+    fn far(&self) -> bool {
+        self.is_far()
     }
 
     /// Commits, newest first.

@@ -150,6 +150,8 @@ impl PartialEq for Exact {
     }
 }
 
+impl Eq for Exact {}
+
 impl Hash for Exact {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash);

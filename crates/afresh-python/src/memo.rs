@@ -7,9 +7,11 @@
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use afresh::{
-    Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, Verdict, fp1,
+    Argument, CommitId, Fingerprint, Function, FunctionId, ObjectId, Policy, Stamp, Tag, Verdict,
+    fp1,
 };
 use pollster::block_on;
 use pyo3::exceptions::{PyException, PyValueError};
@@ -23,13 +25,14 @@ use crate::attached::Attached;
 use crate::awaitable::Awaitable;
 use crate::binder::Binder;
 use crate::call::{Call, Hit};
-use crate::counters::Counters;
+use crate::counters::{self, Counters};
 use crate::digest::{Digester, Undigestable, outline};
-use crate::engine::Engine;
+use crate::engine::{Engine, Tags, tags};
 use crate::errors::OrRaise;
 use crate::exact;
 use crate::frame;
 use crate::modes;
+use crate::plain::{self, Made};
 use crate::preview::preview;
 use crate::scalar;
 use crate::terms::Terms;
@@ -59,7 +62,11 @@ struct Definition {
     configured: u64,
     /// Whether results are pickles that may be loaded here.
     pickle: bool,
+    /// Where nothing more is asked of a run: the labels of what it gives.
+    plainly: Option<Arc<Vec<Tag>>>,
     mapped: bool,
+    /// Whether the store answers at once, so that an event loop may ask it.
+    near: bool,
 }
 
 /// A remembered function.
@@ -67,13 +74,13 @@ struct Definition {
 pub(crate) struct Memo {
     /// The function itself.
     #[pyo3(get, name = "__wrapped__")]
-    function: Py<PyAny>,
-    /// Called as `miss(memo, args, kwargs, call or None, problem or None)`; answers with an outcome or a run.
+    pub(crate) function: Py<PyAny>,
+    /// Called as `miss(memo, args, kwargs, call or None, problem or None, begun or None)`; answers with an outcome or a run.
     miss: Py<PyAny>,
     definition: Attached<Option<Arc<Definition>>>,
     /// Whether the function is a coroutine function.
     asynchronous: bool,
-    counters: Arc<Counters>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// What became of a call that was looked for.
@@ -107,7 +114,7 @@ static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static EMIT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static OFF: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-fn imported<'py>(
+pub(crate) fn imported<'py>(
     py: Python<'py>,
     cell: &'static PyOnceLock<Py<PyAny>>,
     module: &str,
@@ -155,13 +162,22 @@ impl Memo {
         drop(self.definition.with(py, |definition| std::mem::replace(definition, new)));
     }
 
+    /// The definition, if it is of the function as it is now.
     #[inline]
-    fn definition(slf: &Bound<'_, Self>) -> PyResult<Arc<Definition>> {
-        let py = slf.py();
-        if let Some(definition) = slf.get().current(py)
+    fn standing(&self, py: Python<'_>) -> PyResult<Option<Arc<Definition>>> {
+        if let Some(definition) = self.current(py)
             && definition.configured == modes::configured()
             && definition.validity.stands(py)?
         {
+            return Ok(Some(definition));
+        }
+        Ok(None)
+    }
+
+    #[inline]
+    fn definition(slf: &Bound<'_, Self>) -> PyResult<Arc<Definition>> {
+        let py = slf.py();
+        if let Some(definition) = slf.get().standing(py)? {
             return Ok(definition);
         }
         slf.call_method0(intern!(py, "_define"))?;
@@ -213,6 +229,12 @@ impl Memo {
         Ok(Prepared::Ready(Ready { definition, fingerprint, arguments, names }))
     }
 
+    /// Whether asking the store would hold up an event loop.
+    #[inline]
+    fn waits(slf: &Bound<'_, Self>, definition: &Definition) -> bool {
+        slf.get().asynchronous && definition.engine.get().is_far()
+    }
+
     /// Looks for the answer, first where it costs least.
     #[inline]
     fn find<'py>(
@@ -223,9 +245,19 @@ impl Memo {
         if modes::watched() {
             return Self::watched(slf, args, kwargs);
         }
-        let definition = Self::definition(slf);
+        Self::find_by(slf, Self::definition(slf), args, kwargs)
+    }
+
+    #[inline]
+    fn find_by<'py>(
+        slf: &Bound<'py, Self>,
+        definition: PyResult<Arc<Definition>>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Found<'py>> {
         if let Ok(definition) = &definition
             && let Ok(Some((value, answer))) = Self::known(definition, args, kwargs)
+            && (answer.verdict == Verdict::Fresh || !Self::waits(slf, definition))
         {
             Self::used(slf, definition, &answer, args, kwargs)?;
             return Ok(Found::Value(value));
@@ -305,7 +337,21 @@ impl Memo {
         Ok(match Self::prepare(py, definition, args, kwargs)? {
             Prepared::Misfit => Found::Misfit,
             Prepared::Nameless(why) => Found::Missed(None, Some(why)),
-            Prepared::Ready(ready) => match Self::hit(py, &ready, args, kwargs) {
+            // What has to be waited for is asked for by the coroutine.
+            Prepared::Ready(ready) if Self::waits(slf, &ready.definition) => {
+                match ready.definition.kept(py, &Query::Digest(&ready.fingerprint)) {
+                    Ok(Some((value, answer))) if answer.verdict == Verdict::Fresh => {
+                        Self::used(slf, &ready.definition, &answer, args, kwargs)?;
+                        Found::Value(value)
+                    }
+                    _ => {
+                        let place = ready.place(py, args, kwargs)?;
+                        let call = Call { place: Mutex::new(place), ..ready.call(py, false)? };
+                        Found::Missed(Some(Box::new(call)), None)
+                    }
+                }
+            }
+            Prepared::Ready(ready) => match Self::hit(slf, &ready, args, kwargs) {
                 Ok(Some((value, answer))) => {
                     Self::used(slf, &ready.definition, &answer, args, kwargs)?;
                     Found::Value(value)
@@ -329,17 +375,59 @@ impl Memo {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>> {
         let py = slf.py();
-        let found = match Self::find(slf, args, kwargs)? {
-            Found::Value(value) => Ok(value),
-            Found::Misfit => Err(slf.get().function.bind(py).call(args, kwargs)?),
-            Found::Missed(call, problem) => {
+        let found = match Self::at_hand(slf, args, kwargs)? {
+            Some(Found::Value(value)) => Ok(value),
+            Some(Found::Misfit) => Err(slf.get().function.bind(py).call(args, kwargs)?),
+            Some(Found::Missed(call, problem)) => {
                 let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
                 let call = call.map(|call| Py::new(py, *call)).transpose()?;
                 Err(slf.call_method1(intern!(py, "_miss"), (args, kwargs, call, problem))?)
             }
+            None => {
+                let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
+                Err(slf.call_method1(intern!(py, "_far"), (args, kwargs))?)
+            }
         };
         warn(py)?;
         Ok(found)
+    }
+
+    /// As `find`, but none where a store would have to be asked that an event loop must not wait for.
+    #[inline]
+    fn at_hand<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Option<Found<'py>>> {
+        if modes::watched() {
+            return Self::unless_distant(slf, || Self::watched(slf, args, kwargs));
+        }
+        let Ok(Some(definition)) = slf.get().standing(slf.py()) else {
+            return Self::unless_distant(slf, || Self::find(slf, args, kwargs));
+        };
+        // Of one on a server only what is at hand is looked at there; the coroutine awaits the rest.
+        if definition.near || definition.engine.get().is_far() {
+            return Self::find_by(slf, Ok(definition), args, kwargs).map(Some);
+        }
+        match Self::known(&definition, args, kwargs) {
+            // To renew an answer, the store is asked who may.
+            Ok(Some((value, answer))) if answer.verdict == Verdict::Fresh => {
+                Self::used(slf, &definition, &answer, args, kwargs)?;
+                Ok(Some(Found::Value(value)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    #[inline(never)]
+    fn unless_distant<'py>(
+        slf: &Bound<'py, Self>,
+        find: impl FnOnce() -> PyResult<Found<'py>>,
+    ) -> PyResult<Option<Found<'py>>> {
+        if slf.getattr(intern!(slf.py(), "_distant"))?.is_truthy()? {
+            return Ok(None);
+        }
+        find().map(Some)
     }
 
     fn missed<'py>(
@@ -350,9 +438,17 @@ impl Memo {
         problem: Option<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
+        let (call, begun) = match call {
+            Some(call) if call.plain.is_some() && problem.is_none() => {
+                match plain::make(slf, args, kwargs, call)? {
+                    Made::Value(value) => return Ok(value),
+                    Made::Other(call, begun) => (Some(call), begun),
+                }
+            }
+            call => (call.map(|call| Bound::new(py, *call)).transpose()?, None),
+        };
         let kwargs = kwargs.map_or_else(|| PyDict::new(py), Clone::clone);
-        let call = call.map(|call| Py::new(py, *call)).transpose()?;
-        let found = slf.get().miss.bind(py).call1((slf, args, kwargs, call, problem))?;
+        let found = slf.get().miss.bind(py).call1((slf, args, kwargs, call, problem, begun))?;
         if let Some(value) = found.getattr_opt(intern!(py, "value"))? {
             return Ok(value);
         }
@@ -390,11 +486,12 @@ impl Memo {
 
     /// The value of a hit; none is none, whatever the reason.
     fn hit<'py>(
-        py: Python<'py>,
+        slf: &Bound<'py, Self>,
         ready: &Ready<'py>,
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Option<(Bound<'py, PyAny>, Used)>> {
+        let py = slf.py();
         let definition = &ready.definition;
         if !definition.pickle {
             return Ok(None);
@@ -415,8 +512,10 @@ impl Memo {
             .tier
             .with(py, |tier| tier.stamp(&engine, fingerprint))
             .flatten();
+        let began = Instant::now();
         let found = py.detach(|| block_on(engine.lookup(fingerprint, policy)));
         let Ok(Some(hit)) = found else { return Ok(None) };
+        slf.get().counters.looked_up(hit.bytes.len(), began.elapsed());
         if !matches!(hit.head.codec.as_str(), "pickle" | "safe-pickle") {
             return Ok(None);
         }
@@ -530,8 +629,7 @@ unsafe extern "C" {
 
 /// The digest of a reference's value, without loading it.
 fn reference(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<fp1::Digest> {
-    let class = REFERENCE.get(py)?;
-    if !value.get_type().is(class.bind(py)) {
+    if !is_reference(value) {
         return None;
     }
     if let Ok(digest) =
@@ -551,10 +649,14 @@ fn reference(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<fp1::Digest> {
     Some(encoder.finish())
 }
 
+/// Whether the value is a reference to a result.
+pub(crate) fn is_reference(value: &Bound<'_, PyAny>) -> bool {
+    REFERENCE.get(value.py()).is_some_and(|class| value.get_type().is(class.bind(value.py())))
+}
+
 /// The commit a reference stands for.
 fn source(py: Python<'_>, value: &Bound<'_, PyAny>) -> Option<CommitId> {
-    let class = REFERENCE.get(py)?;
-    if !value.get_type().is(class.bind(py)) {
+    if !is_reference(value) {
         return None;
     }
     let hash: String =
@@ -589,8 +691,33 @@ impl Ready<'_> {
             value: self.fingerprint,
             policy: self.definition.policy,
             looked,
+            plain: self.definition.plainly.clone().filter(|_| looked),
             insides: Mutex::new(insides),
+            place: Mutex::default(),
         })
+    }
+
+    /// Where in the tier an answer goes that is still to come, if it may.
+    fn place(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Option<(Key, Stamp)>> {
+        let definition = &self.definition;
+        if !definition.pickle || definition.mapped {
+            return Ok(None);
+        }
+        let Ok(engine) = definition.engine.get().get(py) else { return Ok(None) };
+        let tier = &definition.engine.get().tier;
+        let stamp = tier.with(py, |tier| tier.stamp(&engine, &self.fingerprint)).flatten();
+        let Some(stamp) = stamp else { return Ok(None) };
+        let mut room = [ptr::null_mut(); exact::MOST];
+        let key = match definition.exact(args, kwargs, &mut room) {
+            Some(arguments) => Key::Exact(arguments.keep(py)?),
+            None => Key::Digest(self.fingerprint),
+        };
+        Ok(Some((key, stamp)))
     }
 }
 
@@ -609,8 +736,14 @@ impl Memo {
     }
 
     /// Counts something.
-    fn _count(&self, name: &str) -> PyResult<()> {
-        self.counters.count(name)
+    #[pyo3(signature = (name, by=1))]
+    fn _count(&self, name: &str, by: u64) -> PyResult<()> {
+        self.counters.count(name, by)
+    }
+
+    /// Counts something that took so many seconds.
+    fn _time(&self, name: &str, seconds: f64) -> PyResult<()> {
+        self.counters.time(name, seconds)
     }
 
     /// Counts a hit.
@@ -620,11 +753,11 @@ impl Memo {
 
     /// What was counted.
     fn _counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        self.counters.dict(py)
+        self.counters.totals().dict(py)
     }
 
     /// Sets identity and configuration; called by `_define` in Python.
-    #[pyo3(signature = (engine, name, key, digest, record, parameters, watch, absent, attributes, sizes, mutable, *, terms, pickle, mapped))]
+    #[pyo3(signature = (engine, name, key, digest, record, parameters, watch, absent, attributes, sizes, mutable, *, terms, pickle, plain, mapped))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn _set(
         &self,
@@ -641,10 +774,13 @@ impl Memo {
         mutable: Vec<Mutable>,
         terms: Terms,
         pickle: bool,
+        plain: Option<Tags>,
         mapped: bool,
     ) -> PyResult<()> {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let py = parameters.py();
+        counters::enroll(&self.counters, &name);
+        let near = engine.get().near(py)?;
         let policy = terms.policy();
         let definition = Definition {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
@@ -660,7 +796,9 @@ impl Memo {
             plain: policy.is_plain(),
             configured: modes::configured(),
             pickle,
+            plainly: plain.map(|pairs| tags(py, pairs)).transpose()?.map(Arc::new),
             mapped,
+            near,
         };
         self.replace(py, Some(Arc::new(definition)));
         Ok(())
@@ -682,6 +820,21 @@ impl Memo {
             Prepared::Ready(ready) => (Some(ready.call(slf.py(), false)?), None),
             Prepared::Misfit => (None, None),
             Prepared::Nameless(why) => (None, Some(why)),
+        })
+    }
+
+    /// Looks for the answer, as a call does: whether there is one, the answer, or the call and what went wrong. Neither
+    /// where the arguments do not fit, or nothing is to be looked for.
+    #[pyo3(signature = (args, kwargs))]
+    fn _look<'py>(
+        slf: &Bound<'py, Self>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: &Bound<'py, PyDict>,
+    ) -> PyResult<(bool, Option<Bound<'py, PyAny>>, Option<Call>, Option<String>)> {
+        Ok(match Self::find(slf, args, Some(kwargs))? {
+            Found::Value(value) => (true, Some(value), None, None),
+            Found::Misfit => (false, None, None, None),
+            Found::Missed(call, problem) => (false, None, call.map(|call| *call), problem),
         })
     }
 

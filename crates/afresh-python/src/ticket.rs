@@ -7,15 +7,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use afresh::{Argument, CommitId, Execution, Failure, Finished, Output, Replay, fp1};
-use pollster::block_on;
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::call::Call;
 use crate::engine::{Tags, tags};
-use crate::errors::OrRaise;
 use crate::frame;
+use crate::later::{self, Later};
 use crate::terms::span;
 
 /// The longest text of a failure that is kept, in bytes.
@@ -38,12 +38,14 @@ impl Drop for Ticket {
 /// What the function was seen to read: name, digest, text for a person.
 type Recorded = Vec<(String, [u8; 32], String)>;
 
-/// Commit hash, object hash, object length, published.
-type Report = (String, Option<String>, u64, bool);
-
 impl Ticket {
     pub(crate) fn new(call: Py<Call>, ticket: afresh::Ticket) -> Self {
-        Self { call, ticket: Mutex::new(Some(ticket)), process: std::process::id() }
+        Self::of(call, ticket, std::process::id())
+    }
+
+    /// As one that was given to this process.
+    pub(crate) fn of(call: Py<Call>, ticket: afresh::Ticket, process: u32) -> Self {
+        Self { call, ticket: Mutex::new(Some(ticket)), process }
     }
 
     /// The ticket, unless it has been taken before; in a forked child it is forgotten.
@@ -89,14 +91,11 @@ impl Ticket {
     }
 }
 
-fn report(finished: Finished) -> Report {
+/// Commit hash, object hash, object length, published.
+fn report(py: Python<'_>, finished: Finished) -> PyResult<Py<PyAny>> {
     let Finished { commit, object, published } = finished;
-    (
-        commit.to_string(),
-        object.map(|object| object.id.to_string()),
-        object.map_or(0, |object| object.len),
-        published,
-    )
+    let (hash, len) = (object.map(|object| object.id.to_string()), object.map(|object| object.len));
+    (commit.to_string(), hash, len.unwrap_or(0), published).into_py_any(py)
 }
 
 fn clip(mut text: String) -> String {
@@ -111,7 +110,7 @@ fn clip(mut text: String) -> String {
 #[pymethods]
 impl Ticket {
     /// The function returned this value, as bytes of a codec with out-of-band buffers.
-    #[pyo3(signature = (codec, data, buffers, *, took, tags, inputs, recorded=Vec::new(), value_digest=None, publish=true, ttl=None))]
+    #[pyo3(signature = (codec, data, buffers, *, took, tags, inputs, recorded=Vec::new(), value_digest=None, publish=true, ttl=None, later=None))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn finish(
         &self,
@@ -126,22 +125,19 @@ impl Ticket {
         value_digest: Option<[u8; 32]>,
         publish: bool,
         ttl: Option<f64>,
-    ) -> PyResult<Report> {
+        later: Option<&Bound<'_, Later>>,
+    ) -> PyResult<Py<PyAny>> {
         let mut execution = self.execution(py, took, tags, &inputs, recorded)?;
         execution.ttl = ttl.map(span).or(execution.ttl);
         let blob = frame::pack(data, buffers)?;
         let ticket = self.take()?;
         let output = Output::Bytes { codec, blob, value: value_digest.map(fp1::Digest) };
-        py.detach(|| {
-            let ticket = if publish { ticket } else { ticket.unpublished() };
-            block_on(ticket.finish(execution, output))
-        })
-        .map(report)
-        .or_raise(py)
+        let ticket = if publish { ticket } else { ticket.unpublished() };
+        later::run_for(py, later, ticket.finish(execution, output), report)
     }
 
     /// The function returned, and its value is not kept.
-    #[pyo3(signature = (reason, *, took, tags, inputs, recorded=Vec::new()))]
+    #[pyo3(signature = (reason, *, took, tags, inputs, recorded=Vec::new(), later=None))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn unkept(
         &self,
@@ -151,15 +147,16 @@ impl Ticket {
         tags: Tags,
         inputs: Vec<String>,
         recorded: Recorded,
-    ) -> PyResult<Report> {
+        later: Option<&Bound<'_, Later>>,
+    ) -> PyResult<Py<PyAny>> {
         let execution = self.execution(py, took, tags, &inputs, recorded)?;
         let ticket = self.take()?;
         let output = Output::Unkept { reason: clip(reason) };
-        py.detach(|| block_on(ticket.finish(execution, output))).map(report).or_raise(py)
+        later::run_for(py, later, ticket.finish(execution, output), report)
     }
 
     /// The function raised. `replay` is what callers get for so many seconds instead of a run: codec, bytes, seconds.
-    #[pyo3(signature = (kind, message, traceback, *, took, tags, inputs, recorded=Vec::new(), replay=None))]
+    #[pyo3(signature = (kind, message, traceback, *, took, tags, inputs, recorded=Vec::new(), replay=None, later=None))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn fail(
         &self,
@@ -172,7 +169,8 @@ impl Ticket {
         inputs: Vec<String>,
         recorded: Recorded,
         replay: Option<(String, Vec<u8>, f64)>,
-    ) -> PyResult<Report> {
+        later: Option<&Bound<'_, Later>>,
+    ) -> PyResult<Py<PyAny>> {
         let mut execution = self.execution(py, took, tags, &inputs, recorded)?;
         let replay = replay.map(|(codec, bytes, ttl)| {
             execution.ttl = Some(span(ttl));
@@ -180,7 +178,7 @@ impl Ticket {
         });
         let ticket = self.take()?;
         let failure = Failure { kind, message: clip(message), traceback: clip(traceback) };
-        py.detach(|| block_on(ticket.fail(execution, failure, replay))).map(report).or_raise(py)
+        later::run_for(py, later, ticket.fail(execution, failure, replay), report)
     }
 
     /// The look-up key of the call that it is for, in hexadecimal.
@@ -194,6 +192,13 @@ impl Ticket {
     fn held(&self) -> bool {
         self.process == std::process::id()
             && self.ticket.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Whether others of this process wait for what comes of it.
+    #[getter]
+    fn awaited(&self) -> bool {
+        let ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner);
+        ticket.as_ref().is_some_and(afresh::Ticket::is_awaited)
     }
 
     /// Lets go without recording anything; others may run.

@@ -19,7 +19,7 @@ use afresh::{
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyComplex, PyFloat, PyInt, PyString, PyTuple};
 use quick_cache::unsync::Cache;
-use quick_cache::{Equivalent, Lifecycle, Weighter};
+use quick_cache::{Equivalent, Lifecycle, OptionsBuilder, Weighter};
 
 use crate::exact::{Bound as Arguments, Exact};
 
@@ -78,11 +78,13 @@ pub(crate) struct Used {
     pub(crate) took_us: u64,
 }
 
+type Table = Cache<Key, Entry, Weight, BuildHasherDefault<Ready>, Evicted>;
+
 /// See the module.
 pub(crate) struct Tier {
     /// State of the dice.
     seed: u64,
-    cache: Cache<Key, Entry, Weight, BuildHasherDefault<Ready>, Evicted>,
+    cache: Table,
     capacity: u64,
     generation: Option<Generation>,
 }
@@ -92,7 +94,7 @@ impl Tier {
     pub(crate) fn resize(&mut self, capacity: u64) {
         // The table grows when it is used; what is asked for here is only how finely to look at what comes.
         let items = usize::try_from(capacity / (2 * OVERHEAD)).unwrap_or(usize::MAX).min(1 << 20);
-        self.cache = Cache::with(items, capacity, Weight, BuildHasherDefault::default(), Evicted);
+        self.cache = table(items, capacity);
         self.capacity = capacity;
         self.generation = None;
     }
@@ -183,11 +185,25 @@ impl Default for Tier {
     /// No room.
     fn default() -> Self {
         Self {
-            cache: Cache::with(1, 1, Weight, BuildHasherDefault::default(), Evicted),
+            cache: table(1, 1),
             capacity: 0,
             generation: None,
             seed: u64::from(std::process::id()) | 1 << 40,
         }
+    }
+}
+
+fn table(items: usize, capacity: u64) -> Table {
+    // There are no shards, and unless their number is said the machine's processors are counted, which takes a while.
+    let options = OptionsBuilder::new()
+        .shards(1)
+        .estimated_items_capacity(items)
+        .weight_capacity(capacity)
+        .build();
+    let hasher = BuildHasherDefault::default();
+    match options {
+        Ok(options) => Cache::with_options(options, Weight, hasher, Evicted),
+        Err(_) => Cache::with(items, capacity, Weight, hasher, Evicted),
     }
 }
 

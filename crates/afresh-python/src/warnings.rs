@@ -16,18 +16,33 @@ use tracing::{Event, Level, Metadata, Subscriber};
 const MOST: usize = 64;
 
 static SOME: AtomicBool = AtomicBool::new(false);
-static TEXTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static TEXTS: Mutex<Vec<Text>> = Mutex::new(Vec::new());
+
+/// A text, and the store that it says is back.
+type Text = (String, Option<String>);
 
 struct Gather;
 
-struct Message(String);
+#[derive(Default)]
+struct Message {
+    text: String,
+    back: Option<String>,
+}
 
 impl Visit for Message {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "back" {
+            self.back = Some(value.to_owned());
+        } else {
+            self.record_debug(field, &value);
+        }
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         if field.name() == "message" {
-            let _ = write!(self.0, "{value:?}");
+            let _ = write!(self.text, "{value:?}");
         } else {
-            let _ = write!(self.0, " {}={value:?}", field.name());
+            let _ = write!(self.text, " {}={value:?}", field.name());
         }
     }
 }
@@ -46,9 +61,9 @@ impl Subscriber for Gather {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut message = Message(String::new());
+        let mut message = Message::default();
         event.record(&mut message);
-        push(message.0);
+        keep((message.text, message.back));
     }
 
     fn enter(&self, _: &Id) {}
@@ -63,6 +78,10 @@ pub(crate) fn install() {
 
 /// Keeps a text for Python.
 pub(crate) fn push(text: String) {
+    keep((text, None));
+}
+
+fn keep(text: Text) {
     let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
     if texts.len() < MOST && !texts.contains(&text) {
         texts.push(text);
@@ -75,9 +94,9 @@ pub(crate) fn any() -> bool {
     SOME.load(Ordering::Relaxed)
 }
 
-/// Takes the gathered texts.
+/// Takes the gathered texts, each with the store that it says is back.
 #[pyfunction]
-pub(crate) fn drain_warnings() -> Vec<String> {
+pub(crate) fn drain_warnings() -> Vec<Text> {
     SOME.store(false, Ordering::Release);
     std::mem::take(&mut *TEXTS.lock().unwrap_or_else(PoisonError::into_inner))
 }

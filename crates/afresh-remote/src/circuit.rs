@@ -23,6 +23,7 @@ pub struct Circuit {
 
 #[derive(Debug)]
 struct Open {
+    since: Instant,
     until: Instant,
     pause: Duration,
     why: String,
@@ -41,7 +42,8 @@ impl Circuit {
             let left = open.until - now;
             return Err(Error::new(
                 Kind::Unavailable,
-                format!("it is left alone for another {:.1} s: {}", left.as_secs_f64(), open.why),
+                // Always the same words, so that a warning is said once.
+                format!("it is left alone for a while: {}", open.why),
             )
             .with_retry(Retry::After(left)));
         }
@@ -50,16 +52,19 @@ impl Circuit {
         Ok(())
     }
 
-    /// The server did what it was asked, or refused it for a reason.
-    pub fn well(&self) {
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// The server did what it was asked, or refused it for a reason. How long it had not, where it had not.
+    pub fn well(&self) -> Option<Duration> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
+        open.map(|open| open.since.elapsed())
     }
 
     /// The server could not be reached or did not answer.
     pub fn failed(&self, why: &str) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
         let pause = open.as_ref().map_or(FIRST, |open| (open.pause * 2).min(LONGEST));
-        *open = Some(Open { until: Instant::now() + pause, pause, why: why.to_owned() });
+        let since = open.as_ref().map_or(now, |open| open.since);
+        *open = Some(Open { since, until: now + pause, pause, why: why.to_owned() });
     }
 }
 
@@ -77,7 +82,8 @@ mod tests {
         std::thread::sleep(FIRST);
         assert!(circuit.admit().is_ok());
         assert!(circuit.admit().is_err());
-        circuit.well();
+        assert!(circuit.well().is_some_and(|away| away >= FIRST));
+        assert!(circuit.well().is_none());
         assert!(circuit.admit().is_ok());
         assert!(circuit.admit().is_ok());
     }

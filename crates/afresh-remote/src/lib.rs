@@ -13,9 +13,8 @@ mod address;
 pub mod cells;
 mod circuit;
 mod remote;
-mod stored;
 
 pub use address::Address;
+pub use afresh_core::Stored;
 pub use circuit::Circuit;
 pub use remote::{Remote, RemoteOptions};
-pub use stored::Stored;

@@ -94,13 +94,22 @@ impl Remote {
         let address = || self.info.address.clone();
         self.circuit.admit().map_err(|error| error.with_store(address()).with_op(op))?;
         let (circuit, last) = (Arc::clone(&self.circuit), limit + self.options.bulk);
+        let store = address();
         let task = self.handle.spawn(async move {
             let done = timeout(last, work).await.unwrap_or_else(|_| Err(silent(last)));
             match &done {
                 Err(error) if error.kind() == Kind::Unavailable => {
                     circuit.failed(&error.to_string())
                 }
-                _ => circuit.well(),
+                _ => {
+                    if let Some(away) = circuit.well() {
+                        let away = away.as_secs_f64();
+                        tracing::warn!(
+                            back = store,
+                            "the store {store} answers again, after {away:.1} s"
+                        );
+                    }
+                }
             }
             done
         });

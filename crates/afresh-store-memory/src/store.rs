@@ -128,8 +128,11 @@ impl Store for MemoryStore {
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied> {
+        let changing = self.generation.announce(&batch);
         let (mut state, now) = self.open();
-        state.apply(&batch, now)
+        let applied = state.apply(&batch, now);
+        drop(changing);
+        applied
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Page> {
@@ -175,5 +178,9 @@ impl Store for MemoryStore {
 
     fn generation(&self) -> Option<Generation> {
         Some(self.generation.clone())
+    }
+
+    fn counts_entries(&self) -> bool {
+        true
     }
 }

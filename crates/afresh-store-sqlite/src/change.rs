@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use afresh_core::{Applied, Done, Error, Key, Kind, NewEntry, Op, Space, Value, Version};
+use foldhash::fast::RandomState;
 
 use crate::entry::find;
 use crate::error::Outcome;
@@ -35,7 +36,7 @@ enum Where {
 impl Write<'_> {
     /// Judges the operations, in order; a later one sees what an earlier one did.
     pub(crate) fn resolve(&mut self, ops: &[Op]) -> Outcome<Resolved> {
-        let mut changed: HashMap<&Key, There> = HashMap::new();
+        let mut changed: HashMap<&Key, There, RandomState> = HashMap::default();
         let mut effects = Vec::with_capacity(ops.len());
         let mut done = Vec::with_capacity(ops.len());
         for (index, op) in ops.iter().enumerate() {

@@ -98,6 +98,9 @@ pub(crate) const WAL_HARD: u64 = 32 << 10;
 /// Rows of `recent` that are folded into the tables under one hold of the write lock: a third of a millisecond.
 pub(crate) const FOLD: usize = 16;
 
+/// The same when a store is closed: some milliseconds.
+pub(crate) const FOLD_LAST: usize = 256;
+
 /// More changes than this in a batch, and what it removes is only marked: to delete a row writes a page of the index at
 /// a random place, to mark it the page where its neighbours in time are.
 pub(crate) const REMOVED_AT_ONCE: usize = 64;

@@ -95,29 +95,23 @@ impl Database {
     ) -> Outcome<Self> {
         let path = folder.database();
         let mut immutable = false;
-        let first = if writable {
-            let conn = connect(&path, Purpose::Write, &options)?;
-            schema::ensure(&conn, true)?;
-            conn
+        let opened = |conn| schema::ensure(&conn, writable).map(|recent| (conn, recent));
+        let (first, recent) = if writable {
+            opened(connect(&path, Purpose::Write, &options)?)?
         } else {
-            let frozen = connect(&path, Purpose::Frozen, &options)
-                .and_then(|conn| schema::ensure(&conn, false).map(|()| conn));
-            match frozen {
-                Ok(conn) => conn,
+            match connect(&path, Purpose::Frozen, &options).and_then(opened) {
+                Ok(opened) => opened,
                 Err(fault) if fault.is_damage() => return Err(fault),
                 // Without its log and index, which cannot be made here, the database has to be whole.
                 Err(fault) if folder.log_bytes() > 0 => return Err(fault),
                 Err(_) => {
                     immutable = true;
-                    let conn = connect_immutable(&path, &options)?;
-                    schema::ensure(&conn, false)?;
-                    conn
+                    opened(connect_immutable(&path, &options)?)?
                 }
             }
         };
         let frozen = !writable || first.is_readonly("main")?;
         let pages = folder.log_bytes() / PAGE;
-        let recent = schema::has_recent(&first)?;
         let watch = if frozen { None } else { Watch::new(&first) };
         let (writer, readers) = if frozen {
             (None, vec![Reader::new(first)?])
@@ -329,7 +323,7 @@ impl Drop for Database {
     fn drop(&mut self) {
         if self.writer.is_some()
             && self.overlay().backlog() > RECENT_LEFT
-            && let Err(fault) = fold::all(self)
+            && let Err(fault) = fold::rest(self)
         {
             tracing::debug!(?fault, "recent changes are left to the next process");
         }

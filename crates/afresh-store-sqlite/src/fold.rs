@@ -2,8 +2,8 @@
 //! other.
 //!
 //! To append dirties one page, the one that was written last, where the tables cost seven. So what records an execution
-//! is appended, and folded into the tables later, many at a time, by the thread of `keeper`. Everything else is
-//! rare and goes into the tables at once, after what waits.
+//! is appended, and folded into the tables later, many at a time, by the thread of `keeper`; and so is what only counts and
+//! notes uses, as every process does that ends. Everything else is rare and goes into the tables at once, after what waits.
 //!
 //! Invariant: `meta.sequence` is the last version that the tables know, and every row of `recent` has a greater number:
 //! the last version that its batch was given. Rows are folded in order, each as of the moment when it was made, in the
@@ -13,7 +13,7 @@ use afresh_core::{Applied, Batch, Op, Space};
 use rusqlite::params;
 
 use crate::change::Resolved;
-use crate::config::{FOLD, RECENT_HARD, RECENT_MAX, REMOVED_AT_ONCE};
+use crate::config::{FOLD, FOLD_LAST, RECENT_HARD, RECENT_MAX, REMOVED_AT_ONCE};
 use crate::database::Database;
 use crate::error::Outcome;
 use crate::held::{Effect, decode, encode};
@@ -34,7 +34,7 @@ pub(crate) fn apply(database: &Database, batch: &Batch) -> Outcome<Applied> {
             Resolved::Effects(effects, done) => (effects, done),
         };
         if !effects.is_empty() {
-            match if records(batch) { write.append(effects)? } else { Some(effects) } {
+            match if is_appended(batch) { write.append(effects)? } else { Some(effects) } {
                 None => {}
                 Some(effects) => write.enter(&effects)?,
             }
@@ -45,16 +45,23 @@ pub(crate) fn apply(database: &Database, batch: &Batch) -> Outcome<Applied> {
 
 /// Brings everything into the tables, in steps that leave other writers their turn.
 pub(crate) fn all(database: &Database) -> Outcome<()> {
-    while some(database)? == FOLD {}
+    while some(database, FOLD)? == FOLD {}
     Ok(())
 }
 
-/// Brings the oldest rows into the tables; says how many.
-pub(crate) fn some(database: &Database) -> Outcome<usize> {
+/// Brings everything into the tables at once where it is little, for who ends: fewer pages of the log for the next one to
+/// read than in small steps.
+pub(crate) fn rest(database: &Database) -> Outcome<()> {
+    while some(database, FOLD_LAST)? == FOLD_LAST {}
+    Ok(())
+}
+
+/// Brings the `limit` oldest rows into the tables; says how many there were.
+pub(crate) fn some(database: &Database, limit: usize) -> Outcome<usize> {
     database.write_soon(|write| {
         write.look()?;
-        let folded = write.fold(FOLD)?;
-        if folded < FOLD {
+        let folded = write.fold(limit)?;
+        if folded < limit {
             write.sweep()?;
         }
         Ok(End::Commit(folded))
@@ -70,9 +77,11 @@ pub(crate) fn clean(database: &Database) -> Outcome<bool> {
     database.write_soon(|write| Ok(End::Commit(write.clean()?)))
 }
 
-/// Whether a batch records executions.
-fn records(batch: &Batch) -> bool {
-    batch.ops.iter().any(|op| matches!(op, Op::Put { key, .. } if key.space() == Space::Commit))
+/// Whether a batch is appended: it records executions, or only counts and notes uses, as who ends does.
+fn is_appended(batch: &Batch) -> bool {
+    let records = |op: &Op| matches!(op, Op::Put { key, .. } if key.space() == Space::Commit);
+    let counts = |op: &Op| matches!(op, Op::Add { .. } | Op::Touch { .. });
+    batch.ops.iter().any(records) || batch.ops.iter().all(counts)
 }
 
 impl Write<'_> {

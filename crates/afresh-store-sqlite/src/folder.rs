@@ -10,7 +10,7 @@
 //!   opening-v1                     locked while a connection is opened or a database set aside
 //!   writing-v1                     locked by the writer whose turn is next
 //!   generation-v1                  counts changes of answers, for who keeps answers in memory
-//!   locks-v1                       the engine's
+//!   locks-v1  landings-v1          the engine's
 //!   .gitignore  CACHEDIR.TAG
 //! ```
 //!

@@ -13,7 +13,7 @@ use afresh_core::{
     Version,
 };
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::entry::REMOVED;
 use crate::error::Outcome;
@@ -109,10 +109,20 @@ struct Packed<'a> {
 
 #[derive(Serialize, Deserialize)]
 enum Step<'a> {
-    Record(u8, &'a [u8], &'a [u8], #[serde(borrow)] Rest<'a>),
-    Count(u8, &'a [u8], i64, #[serde(borrow)] Rest<'a>),
-    Gone(u8, &'a [u8]),
-    Used(u8, &'a [u8], Timestamp),
+    Record(
+        u8,
+        #[serde(serialize_with = "whole")] &'a [u8],
+        #[serde(serialize_with = "whole")] &'a [u8],
+        #[serde(borrow)] Rest<'a>,
+    ),
+    Count(u8, #[serde(serialize_with = "whole")] &'a [u8], i64, #[serde(borrow)] Rest<'a>),
+    Gone(u8, #[serde(serialize_with = "whole")] &'a [u8]),
+    Used(u8, #[serde(serialize_with = "whole")] &'a [u8], Timestamp),
+}
+
+/// The same bytes as number by number, in one piece.
+fn whole<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -136,6 +146,17 @@ fn checksum(id: i64, bytes: &[u8]) -> [u8; SUM] {
     hasher.update(bytes);
     let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
     [a, b, c, d, e, f, g, h]
+}
+
+/// Roughly what an effect takes, tags aside.
+fn size(effect: &Effect) -> usize {
+    match effect {
+        Effect::Set(key, Held { value: Value::Record(bytes), labels, .. }) => {
+            let function = labels.function.as_ref().map_or(0, String::len);
+            key.bytes().len() + bytes.len() + function + 96
+        }
+        _ => effect.key().bytes().len() + 96,
+    }
 }
 
 /// The data of the row `id`.
@@ -168,7 +189,9 @@ pub(crate) fn encode(id: i64, now: Timestamp, effects: &[Effect]) -> Outcome<Vec
             }
         })
         .collect();
-    let mut data = postcard::to_extend(&Packed { now, steps }, vec![0; SUM]).map_err(|error| {
+    let mut data = Vec::with_capacity(effects.iter().map(size).sum::<usize>() + 2 * SUM);
+    data.resize(SUM, 0);
+    let mut data = postcard::to_extend(&Packed { now, steps }, data).map_err(|error| {
         Error::new(Kind::Codec, "changes could not be encoded").with_source(error)
     })?;
     if let Some((sum, bytes)) = data.split_first_chunk_mut::<SUM>() {

@@ -196,7 +196,7 @@ fn run(database: &Database) {
 /// What fails here the next writer meets too, and reports it; what was to be folded is where it was.
 fn fold_all(database: &Database) {
     loop {
-        match fold::some(database) {
+        match fold::some(database, FOLD) {
             Ok(folded) if folded == FOLD && !database.bell.stopped() => thread::sleep(PAUSE),
             Ok(_) => return,
             Err(fault) => {

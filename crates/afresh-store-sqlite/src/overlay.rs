@@ -10,6 +10,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use afresh_core::{Entry, Key, Space, Timestamp};
+use foldhash::fast::RandomState;
 use rusqlite::Connection;
 
 use crate::error::Outcome;
@@ -41,8 +42,8 @@ pub(crate) struct Overlay {
     sequence: i64,
     /// The rows after that.
     rows: VecDeque<i64>,
-    states: HashMap<Key, State>,
-    known: HashMap<Key, Option<Held>>,
+    states: HashMap<Key, State, RandomState>,
+    known: HashMap<Key, Option<Held>, RandomState>,
 }
 
 impl Overlay {

@@ -66,19 +66,17 @@ fn number(conn: &Connection, pragma: &str) -> Outcome<i32> {
     Ok(conn.pragma_query_value(None, pragma, |row| row.get(0))?)
 }
 
-/// Whether changes may wait in `recent`.
-pub(crate) fn has_recent(conn: &Connection) -> Outcome<bool> {
-    Ok(number(conn, "user_version")? == FORMAT)
-}
-
-/// Makes the tables of a new database; refuses one that is not ours.
-pub(crate) fn ensure(conn: &Connection, writable: bool) -> Outcome<()> {
+/// Makes the tables of a new database; refuses one that is not ours. Whether changes may wait in `recent`.
+pub(crate) fn ensure(conn: &Connection, writable: bool) -> Outcome<bool> {
     let (mark, format) = (number(conn, "application_id")?, number(conn, "user_version")?);
-    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let tables = || -> Outcome<i64> {
+        Ok(conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?)
+    };
     match (mark, format) {
         (MARK, FORMAT | BEFORE) => {
             // Reads the one row without which nothing works, so that damage shows at once.
-            Ok(conn.query_row("SELECT 1 FROM meta WHERE id = 1", [], |_| Ok(()))?)
+            conn.query_row("SELECT 1 FROM meta WHERE id = 1", [], |_| Ok(()))?;
+            Ok(format == FORMAT)
         }
         (MARK, newer) => Err(Error::new(
             Kind::Config,
@@ -86,10 +84,13 @@ pub(crate) fn ensure(conn: &Connection, writable: bool) -> Outcome<()> {
         )
         .with_hint("upgrade afresh, or choose another folder")
         .into()),
-        (0, 0) if tables == 0 && writable => Ok(conn.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {MARK}; PRAGMA user_version = {FORMAT}; COMMIT;"
-        ))?),
-        (0, 0) if tables == 0 => Err(Error::new(Kind::Unavailable, "the store is empty")
+        (0, 0) if tables()? == 0 && writable => {
+            conn.execute_batch(&format!(
+                "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {MARK}; PRAGMA user_version = {FORMAT}; COMMIT;"
+            ))?;
+            Ok(true)
+        }
+        (0, 0) if tables()? == 0 => Err(Error::new(Kind::Unavailable, "the store is empty")
             .with_hint("make its folder writable")
             .into()),
         _ => Err(Error::new(Kind::Config, "the folder holds a database of something else")

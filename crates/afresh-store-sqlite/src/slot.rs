@@ -2,11 +2,13 @@
 //!
 //! Operations run side by side; opening, closing and setting aside happen between them. The database is
 //! opened when it is needed, and again when the file has been removed or replaced, or was damaged and has
-//! been set aside.
+//! been set aside. Writing notices that at once; reading looks for another file of that name in a while, as an open
+//! file that was removed can be read for ever.
 //!
 //! Invariant: between `suspend` and `resume` no connection of this store is open and none is opened.
 
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,9 @@ use crate::keeper::Keeper;
 
 /// How often an operation is begun again because its database was replaced under it.
 const TRIES: usize = 4;
+
+/// How many milliseconds a file that was opened is taken for the one of that name, when reading.
+const TRUST: u64 = 500;
 
 /// The open database with its thread, which ends first.
 struct Open {
@@ -46,6 +51,9 @@ pub(crate) struct Slot {
     /// How many have suspended and not resumed.
     suspended: Mutex<usize>,
     resumed: Condvar,
+    /// When the name was looked at last, in milliseconds since we began.
+    looked: AtomicU64,
+    began: Instant,
     notices: Mutex<Vec<String>>,
 }
 
@@ -59,6 +67,8 @@ impl Slot {
             open: RwLock::default(),
             suspended: Mutex::default(),
             resumed: Condvar::new(),
+            looked: AtomicU64::new(0),
+            began: Instant::now(),
             notices: Mutex::default(),
         }
     }
@@ -81,7 +91,7 @@ impl Slot {
             let (fault, identity) = match self.enter() {
                 Ok(guard) => {
                     let Some(open) = guard.as_ref() else { continue };
-                    match work(open) {
+                    match self.look(open).and_then(|()| work(open)) {
                         Ok(answer) => {
                             open.keeper.tend();
                             return Ok(answer);
@@ -116,6 +126,21 @@ impl Slot {
             last = Fault::Replaced;
         }
         Err(last.explain(op, &self.address))
+    }
+
+    /// Fails if another file has taken the name of this one, when it is time to look.
+    fn look(&self, open: &Open) -> Outcome<()> {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if now.saturating_sub(self.looked.load(Ordering::Relaxed)) < TRUST {
+            return Ok(());
+        }
+        self.looked.store(now, Ordering::Relaxed);
+        match self.folder.identity() {
+            // A folder that is away may come back.
+            None => Ok(()),
+            there if there == open.identity() => Ok(()),
+            Some(_) => Err(Fault::Replaced),
+        }
     }
 
     /// Waits while suspended, then makes sure that the database is open.

@@ -105,7 +105,13 @@ impl Store for SqliteStore {
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied> {
-        self.slot.run("apply", |database| fold::apply(database, &batch))
+        self.slot.run("apply", |database| {
+            // On the counters of the very file that is open now.
+            let changing = self.slot.shared.generation().announce(&batch);
+            let applied = fold::apply(database, &batch);
+            drop(changing);
+            applied
+        })
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Page> {
@@ -154,6 +160,10 @@ impl Store for SqliteStore {
 
     fn generation(&self) -> Option<Generation> {
         Some(self.slot.shared.generation())
+    }
+
+    fn counts_entries(&self) -> bool {
+        true
     }
 
     fn suspend(&self) {

@@ -17,8 +17,10 @@ mod clock;
 pub mod conformance;
 pub mod crash;
 mod faulty;
+mod hosts;
 pub mod model;
 pub mod servers;
 
 pub use clock::ManualClock;
 pub use faulty::{Fault, FaultyStore};
+pub use hosts::SharedStore;

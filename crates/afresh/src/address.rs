@@ -1,5 +1,7 @@
 //! Store addresses: `scheme:rest?option=value`. A plain path is a SQLite store. Each takes `near=SIZE`: how much a
 //! process may keep of the answers in its own memory.
+//! And each may have others around it ([`Around`]): `objects=ADDRESS` for outputs, `local=FOLDER` (with `local_size=SIZE`)
+//! for copies of them on this machine, `sealed` and `readonly`.
 //!
 //! Unknown schemes, missing drivers and bad options fail at once and name what is allowed.
 
@@ -8,15 +10,21 @@ use std::sync::Arc;
 use afresh_core::{Error, Kind, Result, Store};
 use afresh_engine::{Engine, Options};
 
+use crate::around::Around;
 use crate::units;
 
 /// Schemes that afresh speaks, or will: a known one without a driver is told apart from a typing error.
-const PLANNED: [&str; 12] = [
+const PLANNED: &[&str] = &[
     "redis",
     "rediss",
+    "redis+sentinel",
+    "rediss+sentinel",
     "redis+cluster",
+    "rediss+cluster",
     "postgresql",
+    "postgres",
     "mysql",
+    "mariadb",
     "mongodb",
     "s3",
     "gs",
@@ -52,23 +60,27 @@ const NEAR: u64 = 64 << 20;
 pub fn open(address: &str, options: Options) -> Result<Opened> {
     let (scheme, rest) = split(address);
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let (near, query) = near(query)?;
-    let (store, notices) = store(scheme, path, &query)?;
-    Ok(Opened { engine: Engine::new(store, options), notices, near })
-}
-
-/// The size in `near=`, and the other options.
-fn near(query: &str) -> Result<(u64, Vec<(&str, &str)>)> {
-    let mut size = NEAR;
+    let mut near = NEAR;
+    let mut around = Around::default();
     let mut others = Vec::new();
     for (name, value) in pairs(query) {
         if name == "near" {
-            size = units::size(value)?;
-        } else {
+            near = units::size(value)?;
+        } else if !around.take(name, value)? {
             others.push((name, value));
         }
     }
-    Ok((size, others))
+    let (store, notices) = store(scheme, path, &others)?;
+    let store = around.wrap(store, &options, plain)?;
+    Ok(Opened { engine: Engine::new(store, options), notices, near })
+}
+
+/// A store by itself, at an address with none of the options that are for all.
+fn plain(address: &str) -> Result<Arc<dyn Store>> {
+    let (scheme, rest) = split(address);
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let options: Vec<(&str, &str)> = pairs(query).collect();
+    store(scheme, path, &options).map(|(store, _)| store)
 }
 
 fn store(
@@ -106,6 +118,20 @@ fn remote(scheme: &str) -> Option<Open> {
     let known: &[(&[&str], Open)] = &[
         #[cfg(feature = "mongodb")]
         (&["mongodb"], afresh_store_mongodb::open),
+        #[cfg(feature = "sql")]
+        (&["postgresql", "postgres", "mysql", "mariadb"], afresh_store_sql::open),
+        #[cfg(feature = "redis")]
+        (
+            &[
+                "redis",
+                "rediss",
+                "redis+sentinel",
+                "rediss+sentinel",
+                "redis+cluster",
+                "rediss+cluster",
+            ],
+            afresh_store_redis::open,
+        ),
         #[cfg(feature = "object")]
         (&["s3", "gs", "az", "file"], afresh_store_object::open),
     ];

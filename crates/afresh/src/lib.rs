@@ -30,8 +30,11 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod around;
 pub mod units;
 
 pub use address::{Opened, open};
+#[cfg(feature = "compose")]
+pub use afresh_compose as compose;
 pub use afresh_core::*;
 pub use afresh_engine::*;

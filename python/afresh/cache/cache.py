@@ -6,25 +6,30 @@ so that the loop never stands still. There is no second implementation here.
 
 from __future__ import annotations
 
+import functools
+
 from afresh import _afresh
 from afresh.cache.commands import _BATCH, SyncCache
 from afresh.cache.decorators import Decorators
 from afresh.cache.locks import Lock
-from afresh.cache.steps import adrive
+from afresh.cache.state import AwaitedStateCommands
+from afresh.cache.steps import Call, adrive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from afresh.cache.around import Callbacks, Command, Heard
     from afresh.cache.detect import Detect
     from afresh.cache.switch import Disabling
+    from afresh.cache.transaction import Transaction, TransactionMode
     from afresh.cache.ttl import Span
 
 _Ready = _afresh.Ready
 
 
-class Cache(Decorators):
+class Cache(AwaitedStateCommands, Decorators):
     """Values under names, with lifetimes, tags and locks, in memory or in any store of afresh.
 
     Commands are awaited; ``cache.sync`` has the same for threads, over the same entries.
@@ -35,6 +40,36 @@ class Cache(Decorators):
         self.sync = SyncCache(name)
         self.name = name
         self._do: Callable[..., Awaitable[Any]] = _Ready
+        self.sync._wired = self._wire
+
+    @classmethod
+    def _over(cls, core: SyncCache) -> Cache:
+        """This face of a cache that is there."""
+        cache = cls.__new__(cls)
+        cache.sync, cache.name = core, core.name
+        cache._wire()
+        return cache
+
+    def _wire(self) -> None:
+        plain: Callable[..., Awaitable[Any]] = _Ready if self.sync._near() else _apart
+        self._do = plain if self.sync._around.idle else self._through
+
+    def _through(self, call: Any, *args: Any) -> Awaitable[Any]:
+        """A command with what stands around it; ``call`` may be a partial of one."""
+        method, kwargs = (call.func, call.keywords) if isinstance(call, functools.partial) else (call, {})
+        if method == self.sync.get:
+            method = self.sync._get
+        elif method == self.sync.set:
+            method = self.sync._set
+        raw = getattr(method, "raw", None)
+        if raw is None:
+            return _Ready(call, *args) if self.sync._near() else _apart(call, *args)
+        return adrive(self.sync._around.steps("loops", raw, args, kwargs))
+
+    async def _around(self, method: Any, own: Callable[..., Any], *args: Any) -> Any:
+        """The same for a command that this face carries out in a way of its own."""
+        steps = self.sync._around.steps("loops", method.raw, args, {}, functools.partial(_call, own))
+        return await adrive(steps)
 
     def setup(
         self,
@@ -45,20 +80,46 @@ class Cache(Decorators):
         secret: str | bytes | None = None,
         entries: int | None = None,
         size: int | str | None = None,
+        compress: str | None = None,
+        client_side: bool = False,
         enable: bool = True,
+        middlewares: Sequence[Callable[..., Any]] = (),
+        **options: Any,
     ) -> None:
-        """Keeps the keys that begin with ``prefix`` in the store at ``url``, an address, a path or a store object."""
+        """Keeps the keys that begin with ``prefix`` in the store at ``url``, an address, a path or a store object.
+
+        ``compress`` is "zstd", "gzip", "zlib", "bz2" or "lzma". With ``client_side`` what is read of a shared store is
+        kept in this process too (up to ``size``), and is still never older than what the store has. ``middlewares`` stand
+        around the commands on these keys, the last outermost. ``options`` are those of a backend of your own
+        (``register_backend``).
+        """
         self.sync.setup(
-            url, prefix=prefix, codec=codec, secret=secret, entries=entries, size=size, enable=enable
+            url,
+            prefix=prefix,
+            codec=codec,
+            secret=secret,
+            entries=entries,
+            size=size,
+            compress=compress,
+            client_side=client_side,
+            enable=enable,
+            middlewares=middlewares,
+            **options,
         )
-        self._do = _Ready if self.sync._near() else _apart
 
     def is_setup(self) -> bool:
         """Whether any store was set up."""
         return self.sync.is_setup()
 
-    def init(self) -> Awaitable[None]:
-        """Says now, rather than at the first use, if a store cannot be reached."""
+    @property
+    def is_init(self) -> bool:
+        """Whether all stores that were set up are known to have been reached: by ``init``, or by being in memory."""
+        return self.sync.is_init
+
+    def init(self, *args: Any, **kwargs: Any) -> Awaitable[None]:
+        """Says now, rather than at the first use, if a store cannot be reached. With arguments, ``setup`` comes first."""
+        if args or kwargs:
+            self.setup(*args, **kwargs)
         return self._do(self.sync.init)
 
     def close(self) -> Awaitable[None]:
@@ -71,7 +132,7 @@ class Cache(Decorators):
 
     def get_many(self, *keys: str, default: Any = None) -> Awaitable[tuple[Any, ...]]:
         """The values in the order of the keys."""
-        return self._do(lambda: self.sync.get_many(*keys, default=default))
+        return self._do(functools.partial(self.sync.get_many, default=default), *keys)
 
     def exists(self, key: str) -> Awaitable[bool]:
         return self._do(self.sync.exists, key)
@@ -90,23 +151,25 @@ class Cache(Decorators):
 
     async def get_keys_count(self) -> int:
         """How many entries there are. Looks at each."""
-        if self.sync.is_disable("get_keys_count"):
-            return 0
-        return sum([len(page) async for page in self._turns(self.sync._pages("*", 1000, False))])
+        if not self.sync._around.idle:
+            return int(await self._around(SyncCache.get_keys_count, self._count))
+        return await self._count()
 
     async def scan(self, pattern: str, batch_size: int = _BATCH) -> AsyncIterator[str]:
         """The keys that match: ``*`` stands for anything, ``\\*`` for a star."""
-        if not self.sync.is_disable("scan"):
-            async for page in self._turns(self.sync._pages(pattern, batch_size, False)):
-                for key in page:
-                    yield key
+        found = self._scan(pattern, batch_size)
+        if not self.sync._around.idle:
+            found = await self._around(SyncCache.scan, self._scan, pattern, batch_size)
+        async for key in found:
+            yield key
 
     async def get_match(self, pattern: str, batch_size: int = _BATCH) -> AsyncIterator[tuple[str, Any]]:
         """The keys that match, with their values."""
-        if not self.sync.is_disable("get_match"):
-            async for page in self._turns(self.sync._pages(pattern, batch_size, True)):
-                for key, value in page:
-                    yield key, value
+        found = self._get_match(pattern, batch_size)
+        if not self.sync._around.idle:
+            found = await self._around(SyncCache.get_match, self._get_match, pattern, batch_size)
+        async for entry in found:
+            yield entry
 
     def ping(self, message: bytes | None = None) -> Awaitable[bytes]:
         """Raises if a store cannot be reached."""
@@ -157,11 +220,18 @@ class Cache(Decorators):
 
     async def delete_match(self, pattern: str) -> int:
         """Deletes the keys that match; how many there were."""
-        return sum([count async for count in self._turns(self.sync._delete_match(pattern))])
+        if not self.sync._around.idle:
+            return int(await self._around(SyncCache.delete_match, self._delete_match, pattern))
+        return await self._delete_match(pattern)
 
     def delete_tags(self, *tags: str) -> Awaitable[None]:
         """Takes back everything that was stored with one of these tags, and what is being computed with them."""
         return self._do(self.sync.delete_tags, *tags)
+
+    def register_tag(self, tag: str, key_template: str) -> None:
+        """What is stored from now on under a key that matches gets the tag, whose fields are filled in from the key:
+        ``register_tag("user:{id}", "profile:{id}:*")``."""
+        self.sync.register_tag(tag, key_template)
 
     def clear(self) -> Awaitable[None]:
         """Removes all entries of this cache, and nothing else that is in its stores."""
@@ -177,7 +247,9 @@ class Cache(Decorators):
 
     async def is_locked(self, key: str, wait: float | None = None, step: float = 0.1) -> bool:
         """Whether somebody has the lock; with ``wait``, whether still so after that many seconds."""
-        return bool(await adrive(self.sync._is_locked(key, wait, step)))
+        if not self.sync._around.idle:
+            return bool(await self._around(SyncCache.is_locked, self._is_locked, key, wait, step))
+        return await self._is_locked(key, wait, step)
 
     def lock(self, key: str, expire: Span, wait: bool | float = True) -> Lock:
         """A block that one owner at a time is in. ``expire`` is for owners that vanish; who must not wait, or not that
@@ -203,12 +275,78 @@ class Cache(Decorators):
     def is_enable(self, *commands: str, prefix: str = "") -> bool:
         return self.sync.is_enable(*commands, prefix=prefix)
 
+    @property
+    def is_full_disable(self) -> bool:
+        """Whether everything is off: decorated functions are called as if they were not decorated."""
+        return self.sync.is_full_disable
+
+    def add_middleware(self, middleware: Callable[..., Any]) -> None:
+        """Has ``middleware(call, cmd, backend, *args, **kwargs)``, a function or a coroutine function, stand around all
+        commands, outside of those that are there; it gives what it makes of ``await call(*args, **kwargs)``."""
+        self.sync.add_middleware(middleware)
+
+    @property
+    def callbacks(self) -> Callbacks:
+        """Who is told of commands: ``add_callback(f, name)``, ``remove_callback(name)``."""
+        return self.sync.callbacks
+
+    def callback(self, callback: Callable[..., Any], cmd: Command | str) -> Heard:
+        """``with cache.callback(f, "get"):`` calls ``f(key, result=...)`` after each such command within the block, in
+        its context, unless the result is None."""
+        return self.sync.callback(callback, cmd)
+
+    def transaction(
+        self, mode: TransactionMode | str | None = None, timeout: Span = None, *, retries: int = 3
+    ) -> Transaction:
+        """``async with``, or a decorator, whose changes are made together at its end, or not at all.
+
+        ``mode`` is a ``TransactionMode`` (LOCKED, if nothing else was set); ``timeout`` says how long to wait for others,
+        and how long the locks of a process that vanishes last. A decorated function is called again, ``retries`` times
+        at most, when others have changed what it read; a block raises ``ConflictError``.
+        """
+        return self.sync.transaction(mode, timeout, retries=retries)
+
+    def set_transaction_mode(self, mode: TransactionMode | str) -> None:
+        """What transactions are safe from where they do not say so themselves."""
+        self.sync.set_transaction_mode(mode)
+
+    def set_transaction_timeout(self, timeout: Span) -> None:
+        """How long transactions wait for each other where they do not say so themselves."""
+        self.sync.set_transaction_timeout(timeout)
+
+    def set_default_fail_exceptions(self, *exceptions: type[Exception]) -> None:
+        """For which exceptions ``failover`` answers from the cache where it does not say so itself."""
+        self.sync.set_default_fail_exceptions(*exceptions)
+
     def detect(self) -> Detect:
         """``with cache.detect() as found:`` sees what decorated functions answer from the cache within the block."""
         return self.sync.detect()
 
     def _core(self) -> SyncCache:
         return self.sync
+
+    async def _is_locked(self, key: str, wait: float | None, step: float) -> bool:
+        return bool(await adrive(self.sync._is_locked(key, wait, step)))
+
+    async def _count(self) -> int:
+        if self.sync.is_disable("get_keys_count"):
+            return 0
+        return sum([len(page) async for page in self._turns(self.sync._pages("*", 1000, False))])
+
+    async def _scan(self, pattern: str, batch_size: int) -> AsyncIterator[Any]:
+        if not self.sync.is_disable("scan"):
+            async for page in self._turns(self.sync._pages(pattern, batch_size, False)):
+                for key in page:
+                    yield key
+
+    async def _get_match(self, pattern: str, batch_size: int) -> AsyncIterator[Any]:
+        if not self.sync.is_disable("get_match"):
+            async for page in self._turns(self.sync._pages(pattern, batch_size, True)):
+                for entry in page:
+                    yield entry
+
+    async def _delete_match(self, pattern: str) -> int:
+        return sum([count async for count in self._turns(self.sync._delete_match(pattern))])
 
     async def _turns(self, pages: Iterator[Any]) -> AsyncIterator[Any]:
         """One page after the other, and the loop's turn between them."""
@@ -220,6 +358,10 @@ class Cache(Decorators):
                 return
             yield page
             await asyncio.sleep(0)
+
+
+def _call(own: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
+    return Call(own, args, kwargs)
 
 
 async def _apart(call: Callable[..., Any], *args: Any) -> Any:

@@ -6,14 +6,20 @@ reading, and storing. Where it would (deleting, counting, locking) it raises.
 
 from __future__ import annotations
 
-from afresh import warn
+import functools
+
+from afresh import _afresh, warn
 from afresh.cache import routes, ttl
+from afresh.cache.around import Around, Nothing, command
 from afresh.cache.decorators import Decorators
 from afresh.cache.detect import Detect, Detectors
 from afresh.cache.flights import Flight, Flights
 from afresh.cache.locks import Lock, Waiters
+from afresh.cache.state import StateCommands
 from afresh.cache.steps import Ask, Call, Wait, drive
 from afresh.cache.switch import Disabling, Switches
+from afresh.cache.tagging import Registered
+from afresh.cache.transaction import Transaction, TransactionMode, Transactions
 from afresh.errors import AfreshError, CodecError, ConfigError
 
 TYPE_CHECKING = False
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
+    from afresh.cache.around import Callbacks, Command, Heard
     from afresh.cache.steps import Steps
     from afresh.cache.ttl import Span
 
@@ -31,7 +38,7 @@ UNLIMITED, NOT_EXIST = -1.0, -2.0
 _BATCH = 100
 
 
-class SyncCache(Decorators):
+class SyncCache(_afresh.Direct, StateCommands, Decorators):
     """Values under names, with lifetimes, tags and locks, in memory or in any store of afresh.
 
     >>> cache = SyncCache()
@@ -46,13 +53,20 @@ class SyncCache(Decorators):
         if "/" in name or len(name.encode()) > 100:
             raise ConfigError(f"`{name}` cannot be a cache's name", hint="up to 100 bytes, without a slash")
         self.name = name
-        self._routes = routes.Routes()
-        self._switches = Switches()
-        self._flights = Flights()
+        self._routes = routes.Routes(self._seen)
+        self._switches = Switches(self._wire)
+        self._transactions = Transactions(self)
+        self._flights = Flights(self._transactions.scope)
         self._waiters = Waiters()
-        self._detectors = Detectors()
+        self._detectors = Detectors(self._wire)
+        self._registered = Registered()
+        # Whoever wants to know when `_wire` has run.
+        self._wired: Callable[[], None] | None = None
         # The one store in memory, where nothing can come between a command and it.
         self._kv: Any = None
+        self._ready = False
+        self._fail_exceptions: tuple[type[Exception], ...] = (Exception,)
+        self._around = Around(self)
 
     # Setting up
 
@@ -65,45 +79,81 @@ class SyncCache(Decorators):
         secret: str | bytes | None = None,
         entries: int | None = None,
         size: int | str | None = None,
+        compress: str | None = None,
+        client_side: bool = False,
         enable: bool = True,
+        middlewares: Sequence[Callable[..., Any]] = (),
+        **options: Any,
     ) -> None:
-        """Keeps the keys that begin with ``prefix`` in the store at ``url``, an address, a path or a store object."""
+        """Keeps the keys that begin with ``prefix`` in the store at ``url``, an address, a path or a store object.
+
+        ``compress`` is "zstd", "gzip", "zlib", "bz2" or "lzma". With ``client_side`` what is read of a shared store is
+        kept in this process too (up to ``size``), and is still never older than what the store has. ``middlewares`` stand
+        around the commands on these keys, the last outermost. ``options`` are those of a backend of your own
+        (``register_backend``).
+        """
         kv, never_fails = routes.connect(
-            url, name=self.name, codec=codec, secret=secret, entries=entries, size=size
+            routes.resolve(url, options),
+            name=self.name,
+            codec=codec,
+            secret=secret,
+            entries=entries,
+            size=size,
+            compress=compress,
+            client_side=client_side,
         )
-        self._routes.add(routes.Route(prefix, kv, never_fails))
+        self._routes.add(routes.Route(prefix, kv, never_fails, tuple(middlewares)))
         if not enable:
             self._switches.turn_off((), prefix)
-        self._wire()
+        self._ready = False
+        self._around.tally(0)
 
     def _wire(self) -> None:
+        """To be done when anything has changed about what may come between a command and its store."""
         only = self._routes.all[0] if len(self._routes.all) == 1 else None
         plain = only is not None and only.never_fails and not only.prefix and self._switches.untouched
-        self._kv = only.kv if plain and only is not None else None
+        plain = plain and not self._registered
+        self._kv = only.kv if plain and only is not None and self._around.idle else None
+        self._aim(self._kv, self._detectors.idle)
+        if self._wired is not None:
+            self._wired()
+
+    def _seen(self, route: routes.Route) -> routes.Route:
+        """A route as commands of this context see it."""
+        running = self._transactions.current()
+        return route if running is None else running.route(route)
 
     def is_setup(self) -> bool:
         """Whether any store was set up."""
         return bool(self._routes.all)
 
-    def init(self) -> None:
-        """Says now, rather than at the first use, if a store cannot be reached."""
+    @property
+    def is_init(self) -> bool:
+        """Whether all stores that were set up are known to have been reached: by ``init``, or by being in memory."""
+        return self._ready or all(route.never_fails for route in self._routes.all)
+
+    def init(self, *args: Any, **kwargs: Any) -> None:
+        """Says now, rather than at the first use, if a store cannot be reached. With arguments, ``setup`` comes first."""
+        if args or kwargs:
+            self.setup(*args, **kwargs)
         for route in self._routes.all:
             route.kv.exists("")
+        self._ready = True
 
     def close(self) -> None:
         """Lets go of the stores; the next use needs ``setup``."""
-        self._routes = routes.Routes()
-        self._wire()
+        self._routes.all = ()
+        self._ready = False
+        self._around.tally(0)
 
     # Reading
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """The value, or ``default``. Every caller gets a value of their own."""
-        kv = self._kv
-        if kv is not None:
-            return kv.get(key, default)
+    # `get` and `set` are the base's, which comes here where it is not just a look into memory.
+    @command
+    def _get(self, key: str, default: Any = None) -> Any:
         return self._read("get", key, default, lambda kv: kv.get(key, default))
 
+    @command
     def get_many(self, *keys: str, default: Any = None) -> tuple[Any, ...]:
         """The values in the order of the keys."""
         found: dict[str, Any] = {}
@@ -116,13 +166,16 @@ class SyncCache(Decorators):
         warn.emit()
         return tuple(found.get(key, default) for key in keys)
 
+    @command
     def exists(self, key: str) -> bool:
         return bool(self._read("exists", key, False, lambda kv: kv.exists(key)))
 
+    @command
     def get_expire(self, key: str) -> float:
         """Seconds that an entry has left; ``UNLIMITED`` where it has no end, ``NOT_EXIST`` where there is none."""
         return float(self._read("get_expire", key, NOT_EXIST, lambda kv: kv.left(key)))
 
+    @command
     def get_size(self, key: str) -> int:
         """Bytes that an entry takes, roughly."""
         return int(self._read("get_size", key, 0, lambda kv: kv.size(key)))
@@ -131,32 +184,38 @@ class SyncCache(Decorators):
         """The tags that an entry was stored with."""
         return tuple(self._read("get", key, (), lambda kv: kv.tags(key)))
 
+    @command
     def get_keys_count(self) -> int:
         """How many entries there are. Looks at each."""
         if self._switches.off("get_keys_count"):
             return 0
         return sum(len(names) for names in self._pages("*", 1000, False))
 
+    @command
     def scan(self, pattern: str, batch_size: int = _BATCH) -> Iterator[str]:
         """The keys that match: ``*`` stands for anything, ``\\*`` for a star."""
         if not self._switches.off("scan"):
             for page in self._pages(pattern, batch_size, False):
                 yield from page
 
+    @command
     def get_match(self, pattern: str, batch_size: int = _BATCH) -> Iterator[tuple[str, Any]]:
         """The keys that match, with their values."""
         if not self._switches.off("get_match"):
             for page in self._pages(pattern, batch_size, True):
                 yield from page
 
+    @command
     def ping(self, message: bytes | None = None) -> bytes:
         """Raises if a store cannot be reached."""
-        self.init()
+        for route in self._routes.all:
+            route.kv.exists("")
         return b"PONG" if message is None else message
 
     # Writing
 
-    def set(
+    @command
+    def _set(
         self,
         key: str,
         value: Any,
@@ -164,27 +223,22 @@ class SyncCache(Decorators):
         exist: bool | None = None,
         tags: Sequence[str] = (),
     ) -> bool:
-        """Stores a value; whether it is there now.
+        return self._put("set", key, value, expire, exist, tags)
 
-        ``expire`` is its lifetime from now on (None: no end, 0: not stored, ``"keep"``: what it has). With
-        ``exist=True`` only in place of another, with ``exist=False`` only where there is none.
-        """
-        kv = self._kv
-        if kv is not None and exist is None and not tags and expire.__class__ is not str:
-            return bool(kv.set(key, value, expire if expire is None else ttl.seconds(expire)))
-        return self._set("set", key, value, expire, exist, tags)
-
+    @command
     def set_many(self, pairs: Mapping[str, Any], expire: Span = None, tags: Sequence[str] = ()) -> None:
         for key, value in pairs.items():
-            self._set("set_many", key, value, expire, None, tags)
+            self._put("set_many", key, value, expire, None, tags)
 
+    @command
     def incr(self, key: str, value: int = 1, expire: Span = None, tags: Sequence[str] = ()) -> int:
         """Adds to a number, in one step; the new number. One that begins now lasts for ``expire``."""
         if self._switches.off("incr", key):
             return 0
-        by = value
-        return int(self._routes.of(key).kv.incr(key, by, ttl.seconds(expire), list(tags) or None))
+        tags = self._registered.of(key, tags)
+        return int(self._routes.of(key).kv.incr(key, value, ttl.seconds(expire), list(tags) or None))
 
+    @command
     def expire(self, key: str, timeout: Span) -> bool:
         """Sets how long an entry lasts from now on; whether there is one."""
         if self._switches.off("expire", key):
@@ -197,50 +251,63 @@ class SyncCache(Decorators):
 
     # Taking away
 
+    @command
     def delete(self, key: str) -> bool:
         """Whether there was one."""
         if self._switches.off("delete", key):
             return False
-        self._revoke(key)
-        return bool(self._routes.of(key).kv.delete(key))
+        return self._delete(key)
 
+    @command
     def delete_many(self, *keys: str) -> int:
         """How many there were."""
         if self._switches.off("delete_many"):
             return 0
-        return sum(self.delete(key) for key in keys)
+        return sum(self._delete(key) for key in keys if not self._switches.off("delete", key))
 
+    @command
     def delete_match(self, pattern: str) -> int:
         """Deletes the keys that match; how many there were."""
         return sum(self._delete_match(pattern))
 
+    @command
     def delete_tags(self, *tags: str) -> None:
         """Takes back everything that was stored with one of these tags, and what is being computed with them."""
         if self._switches.off("delete_tags"):
             return
-        for route in self._routes.all:
+        for route in self._routes.every():
             for tag in tags:
                 route.kv.bump(tag)
 
+    @command
     def clear(self) -> None:
         """Removes all entries of this cache, and nothing else that is in its stores."""
         if self._switches.off("clear"):
             return
         self._revoke_match("*")
-        for route in self._routes.all:
+        for route in self._routes.every():
             if not route.prefix:
                 route.kv.clear()
         # A route with a prefix may share its store with others of this cache.
-        self.delete_match("*")
+        for _ in self._delete_match("*"):
+            pass
+
+    def register_tag(self, tag: str, key_template: str) -> None:
+        """What is stored from now on under a key that matches gets the tag, whose fields are filled in from the key:
+        ``register_tag("user:{id}", "profile:{id}:*")``."""
+        self._registered.add(tag, key_template)
+        self._wire()
 
     # Locks
 
+    @command
     def set_lock(self, key: str, value: str, expire: Span) -> bool:
         """Takes a lock for the owner ``value``; whether nobody has it."""
         if self._switches.off("set_lock", key):
             return True
         return bool(self._routes.of(key).kv.lock(key, value, _lock_span(expire)))
 
+    @command
     def unlock(self, key: str, value: str) -> bool:
         """Gives a lock back, if ``value`` is its owner; whether it was."""
         if self._switches.off("unlock", key):
@@ -250,6 +317,7 @@ class SyncCache(Decorators):
             self._waiters.wake(key)
         return bool(given)
 
+    @command
     def is_locked(self, key: str, wait: float | None = None, step: float = 0.1) -> bool:
         """Whether somebody has the lock; with ``wait``, whether still so after that many seconds."""
         return bool(drive(self._is_locked(key, wait, step)))
@@ -264,7 +332,6 @@ class SyncCache(Decorators):
     def disable(self, *commands: str, prefix: str = "") -> None:
         """Turns commands (none named: all) off, for the whole process."""
         self._switches.turn_off(commands, prefix)
-        self._wire()
 
     def enable(self, *commands: str, prefix: str = "") -> None:
         """Turns commands on again."""
@@ -272,8 +339,6 @@ class SyncCache(Decorators):
 
     def disabling(self, *commands: str, prefix: str = "") -> Disabling:
         """``with cache.disabling():`` is off for the block, in its context only."""
-        self._switches.untouched = False
-        self._wire()
         return Disabling(self._switches, commands, prefix)
 
     def is_disable(self, *commands: str, prefix: str = "") -> bool:
@@ -284,6 +349,55 @@ class SyncCache(Decorators):
 
     def is_enable(self, *commands: str, prefix: str = "") -> bool:
         return not self.is_disable(*commands, prefix=prefix)
+
+    @property
+    def is_full_disable(self) -> bool:
+        """Whether everything is off: decorated functions are called as if they were not decorated."""
+        return self._switches.all_off()
+
+    # What stands around commands
+
+    def add_middleware(self, middleware: Callable[..., Any]) -> None:
+        """Has ``middleware(call, cmd, backend, *args, **kwargs)`` stand around all commands, outside of those that are
+        there; it gives what it makes of ``call(*args, **kwargs)``."""
+        self._around.add(middleware)
+
+    @property
+    def callbacks(self) -> Callbacks:
+        """Who is told of commands: ``add_callback(f, name)``, ``remove_callback(name)``."""
+        return self._around.callbacks
+
+    def callback(self, callback: Callable[..., Any], cmd: Command | str) -> Heard:
+        """``with cache.callback(f, "get"):`` calls ``f(key, result=...)`` after each such command within the block, in
+        its context, unless the result is None."""
+        return self._around.callbacks.callback(callback, cmd)
+
+    # Transactions
+
+    def transaction(
+        self, mode: TransactionMode | str | None = None, timeout: Span = None, *, retries: int = 3
+    ) -> Transaction:
+        """A block, or a decorator, whose changes are made together at its end, or not at all.
+
+        ``mode`` is a ``TransactionMode`` (LOCKED, if nothing else was set); ``timeout`` says how long to wait for others,
+        and how long the locks of a process that vanishes last. A decorated function is called again, ``retries`` times
+        at most, when others have changed what it read; a block raises ``ConflictError``.
+        """
+        transactions = self._transactions
+        chosen = transactions.mode if mode is None else TransactionMode(mode)
+        return Transaction(self, chosen, transactions.timeout if timeout is None else timeout, retries)
+
+    def set_transaction_mode(self, mode: TransactionMode | str) -> None:
+        """What transactions are safe from where they do not say so themselves."""
+        self._transactions.mode = TransactionMode(mode)
+
+    def set_transaction_timeout(self, timeout: Span) -> None:
+        """How long transactions wait for each other where they do not say so themselves."""
+        self._transactions.timeout = _lock_span(timeout)
+
+    def set_default_fail_exceptions(self, *exceptions: type[Exception]) -> None:
+        """For which exceptions ``failover`` answers from the cache where it does not say so itself."""
+        self._fail_exceptions = exceptions or (Exception,)
 
     def detect(self) -> Detect:
         """``with cache.detect() as found:`` sees what decorated functions answer from the cache within the block."""
@@ -307,13 +421,31 @@ class SyncCache(Decorators):
     def _core(self) -> SyncCache:
         return self
 
+    def _bare(self, face: str) -> Any:
+        """This cache without what stands around its commands."""
+        bare = type(self).__new__(type(self))
+        bare.__dict__.update(self.__dict__)
+        bare._around, bare._kv, bare._wired = Nothing(), None, None  # type: ignore[assignment]
+        if face == "threads":
+            return bare
+        from afresh.cache.cache import Cache
+
+        return Cache._over(bare)
+
+    def _steps(self, face: str, method: Any, *args: Any, **kwargs: Any) -> Steps:
+        """A command as steps of something larger."""
+        if self._around.idle:
+            return (yield Ask(self._near(), functools.partial(method.raw, self, *args, **kwargs)))
+        return (yield from self._around.steps(face, method.raw, args, kwargs))
+
     def _near(self) -> bool:
         return all(route.near for route in self._routes.all)
 
     def _degrade(self, error: AfreshError) -> None:
+        _afresh.count_cache_error(self.name)
         warn.store("the cache cannot be used and does without", error)
 
-    def _set(
+    def _put(
         self,
         command: str,
         key: str,
@@ -326,9 +458,10 @@ class SyncCache(Decorators):
             return False
         keep = expire == ttl.KEEP
         span = None if keep else ttl.seconds(expire)
-        kv = self._routes.of(key).kv
+        kv, tags = self._routes.of(key).kv, self._registered.of(key, tags)
+        raw = command == "set_raw"
         try:
-            return bool(kv.set(key, value, span, keep=keep, exist=exist, tags=list(tags) or None))
+            return bool(kv.set(key, value, span, keep=keep, exist=exist, tags=list(tags) or None, raw=raw))
         except (ConfigError, CodecError):
             raise
         except AfreshError as error:
@@ -355,6 +488,10 @@ class SyncCache(Decorators):
                     break
         warn.emit()
 
+    def _delete(self, key: str) -> bool:
+        self._revoke(key)
+        return bool(self._routes.of(key).kv.delete(key))
+
     def _delete_match(self, pattern: str) -> Iterator[int]:
         """Deletes, page by page."""
         if self._switches.off("delete_match"):
@@ -373,16 +510,16 @@ class SyncCache(Decorators):
             return default if make is None else (yield make)
 
         def look() -> Steps:
-            found = yield Ask(route.near, self.get, key, _ABSENT)
+            found = yield from self._steps(face, SyncCache._get, key, _ABSENT)
             return None if found is _ABSENT else (found,)
 
         def compute(flight: Flight) -> Steps:
             found = yield from look()
             if found is not None:
                 return found[0]
-            marks = yield Ask(route.near, self._begin, route, flight, tags)
+            marks = yield Ask(route.near, self._begin, flight, tags)
             value = default if make is None else (yield make)
-            yield Ask(route.near, self._publish, flight, key, value, span, marks, 0)
+            yield from self._store(face, flight, key, value, span, marks, 0)
             return value
 
         try:
@@ -395,10 +532,13 @@ class SyncCache(Decorators):
             if hasattr(default, "__await__") and hasattr(default, "close"):
                 default.close()
 
-    def _begin(self, route: routes.Route, flight: Flight, tags: Sequence[str]) -> Any:
+    def _begin(self, flight: Flight, tags: Sequence[str]) -> Any:
         """To be done before a value is computed: its tags with their epochs. Also remembers by what a deletion in
-        another process will be known."""
-        fences = [] if route.never_fails else _fences(flight.key)
+        another process, or before a transaction ends, will be known."""
+        route = self._routes.of(flight.key)
+        told = route.never_fails and self._transactions.current() is None
+        fences = [] if told else _fences(flight.key)
+        tags = self._registered.of(flight.key, tags)
         if not tags and not fences:
             return None
         try:
@@ -411,7 +551,21 @@ class SyncCache(Decorators):
         flight.fences = marks[len(tags) :]
         return marks[: len(tags)]
 
-    def _publish(self, flight: Flight, key: str, value: Any, span: float | None, marks: Any, version: int) -> None:
+    def _store(
+        self, face: str, flight: Flight, key: str, value: Any, span: float | None, marks: Any, version: int
+    ) -> Steps:
+        """Stores what was computed, with what stands around ``set``."""
+        near = self._near()
+        if self._around.idle:
+            return (yield Ask(near, self._publish, flight, key, value, span, marks, version))
+
+        def ask(key: str, value: Any, expire: Span, exist: bool | None, tags: Sequence[str]) -> Ask:
+            return Ask(near, self._publish, flight, key, value, ttl.seconds(expire), marks, version)
+
+        said = {"expire": span, "tags": tuple(name for name, _ in marks or ())}
+        return (yield from self._around.steps(face, SyncCache._set.raw, (key, value), said, ask, locks=False))  # type: ignore[attr-defined]
+
+    def _publish(self, flight: Flight, key: str, value: Any, span: float | None, marks: Any, version: int) -> bool:
         """Stores what was computed, unless its key was deleted or set meanwhile. A value that cannot be stored is still
         the caller's.
 
@@ -420,17 +574,21 @@ class SyncCache(Decorators):
         """
         kv = self._routes.of(key).kv
         if self._switches.off("set", key):
-            return
+            return False
         try:
-            if self._is_revoked(kv, flight):
-                return
-            kv.set(key, value, span, marks=marks, version=version)
-            if self._is_revoked(kv, flight):
-                kv.delete(key)
+            if self._is_revoked(kv, flight) or not kv.set(key, value, span, marks=marks, version=version):
+                return False
+            if self._transactions.current() is not None:
+                # Looked at when it commits.
+                kv.fence(key, flight.fences)
+            elif self._is_revoked(kv, flight):
+                return not kv.delete(key)
+            return True
         except CodecError as error:
             warn.once(f"{error}; it is returned and will be computed again")
         except AfreshError as error:
             self._degrade(error)
+        return False
 
     def _is_revoked(self, kv: Any, flight: Flight) -> bool:
         fences = flight.fences
@@ -439,15 +597,17 @@ class SyncCache(Decorators):
     def _revoke(self, key: str) -> None:
         """What is being computed for a key, here or elsewhere, is not to be stored."""
         self._flights.revoke(key=key)
+        self._transactions.revoked(key, False)
         route = self._routes.of(key)
-        if not route.never_fails:
+        if not route.never_fails or self._transactions.open:
             route.kv.bump(_fences(key)[0])
 
     def _revoke_match(self, pattern: str) -> None:
         """The same for all keys that match."""
         self._flights.revoke(matches=routes.matcher(pattern))
+        self._transactions.revoked(pattern, True)
         for route in self._routes.matching(pattern):
-            if not route.never_fails:
+            if not route.never_fails or self._transactions.open:
                 route.kv.bump(_EVERY)
 
     def _is_locked(self, key: str, wait: float | None, step: float) -> Steps:

@@ -47,6 +47,19 @@ def only_exceptions(*kinds: type[Exception]) -> Condition:
     return _Exceptions(kinds or (Exception,), False)
 
 
+def fast_condition(getter: Callable[[str], Any], setter: Callable[[str, Any], Any] | None = None) -> Condition:
+    """Keeps a result only where ``getter(key)`` gives nothing, and tells ``setter(key, result)`` of it then."""
+
+    def condition(result: Any, args: Any, kwargs: Any, key: str = "") -> bool:
+        if isinstance(result, Exception) or getter(key):
+            return False
+        if setter is not None:
+            setter(key, result)
+        return True
+
+    return condition
+
+
 def check(condition: Condition) -> Condition:
     """The condition; a word that is none is refused."""
     from afresh.errors import ConfigError

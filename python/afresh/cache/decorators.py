@@ -6,7 +6,7 @@ made of a call (a value without a canonical form), the function runs without the
 
 from __future__ import annotations
 
-from afresh import warn
+from afresh import _afresh, warn
 from afresh.cache import ttl
 from afresh.cache.conditions import Raised
 from afresh.cache.keys import Keys, Template
@@ -52,14 +52,19 @@ class Decorators:
         tags: Sequence[str] = (),
         lock: bool = False,
         protected: bool = True,
+        upper: bool = False,
     ) -> Callable[[F], F]:
-        """Answers from the cache for ``ttl``. Of those who ask at the same time one computes; with ``lock=True`` also
-        between processes."""
+        """Answers from the cache for ``ttl``. Of those who ask at the same time one computes, in all processes of a host
+        that share a store; with ``lock=True`` also on several hosts.
+
+        ``upper=True`` does not keep what was computed with the help of another answer of a cache, for functions that are
+        stacked."""
         from afresh.cache.strategies.remember import Simple
 
         return self._remember(
-            lambda keep: Simple(keep, protected, lock), ttl, key, condition, time_condition, prefix, tags
-        )
+            lambda keep: Simple(keep, protected, lock),
+            ttl, key, condition, time_condition, prefix, tags, upper,
+        )  # fmt: skip
 
     def early(
         self,
@@ -73,14 +78,16 @@ class Decorators:
         tags: Sequence[str] = (),
         background: bool = True,
         protected: bool = True,
+        upper: bool = False,
     ) -> Callable[[F], F]:
         """As ``cache``; from ``early_ttl`` (a third of ``ttl``) on, one call in all processes has the answer computed
         anew in the background, and everyone is still answered at once."""
         from afresh.cache.strategies.remember import Early
 
         return self._remember(
-            lambda keep: Early(keep, early_ttl, protected, background), ttl, key, condition, time_condition, prefix, tags
-        )
+            lambda keep: Early(keep, early_ttl, protected, background),
+            ttl, key, condition, time_condition, prefix, tags, upper,
+        )  # fmt: skip
 
     def soft(
         self,
@@ -94,14 +101,16 @@ class Decorators:
         prefix: str = "soft",
         tags: Sequence[str] = (),
         protected: bool = True,
+        upper: bool = False,
     ) -> Callable[[F], F]:
         """As ``cache`` for ``soft_ttl`` (a third of ``ttl``); then computed anew, and answered from the cache until
         ``ttl`` where that raises one of the exceptions."""
         from afresh.cache.strategies.remember import Soft
 
         return self._remember(
-            lambda keep: Soft(keep, soft_ttl, protected, exceptions), ttl, key, condition, time_condition, prefix, tags
-        )
+            lambda keep: Soft(keep, soft_ttl, protected, exceptions),
+            ttl, key, condition, time_condition, prefix, tags, upper,
+        )  # fmt: skip
 
     def hit(
         self,
@@ -115,6 +124,7 @@ class Decorators:
         prefix: str = "hit",
         tags: Sequence[str] = (),
         background: bool = True,
+        upper: bool = False,
     ) -> Callable[[F], F]:
         """As ``cache`` for ``cache_hits`` answers; at the one numbered ``update_after`` it is computed anew in the
         background."""
@@ -124,7 +134,7 @@ class Decorators:
             raise ConfigError("`cache_hits` is at least 1, and `update_after` not above it")
         return self._remember(
             lambda keep: Hits(keep, cache_hits, update_after, background),
-            ttl, key, condition, time_condition, prefix, tags,
+            ttl, key, condition, time_condition, prefix, tags, upper,
         )  # fmt: skip
 
     def dynamic(
@@ -136,6 +146,7 @@ class Decorators:
         time_condition: Span = None,
         prefix: str = "dynamic",
         tags: Sequence[str] = (),
+        upper: bool = False,
     ) -> Callable[[F], F]:
         """Three answers from the cache, the first of which has it computed anew in the background."""
         return self.hit(
@@ -147,20 +158,22 @@ class Decorators:
             time_condition=time_condition,
             prefix=prefix,
             tags=tags,
+            upper=upper,
         )
 
     def failover(
         self,
         ttl: Ttl,
         *,
-        exceptions: type[Exception] | tuple[type[Exception], ...] = Exception,
+        exceptions: type[Exception] | tuple[type[Exception], ...] | None = None,
         key: str | None = None,
         condition: Condition = None,
         time_condition: Span = None,
         prefix: str = "fail",
         tags: Sequence[str] = (),
     ) -> Callable[[F], F]:
-        """Calls each time; where that raises one of the exceptions, the last answer of the last ``ttl``."""
+        """Calls each time; where that raises one of the exceptions (those of ``set_default_fail_exceptions``, if none are
+        named), the last answer of the last ``ttl``."""
         from afresh.cache.strategies.remember import Failover
 
         return self._remember(
@@ -251,6 +264,51 @@ class Decorators:
 
         return self._decorate(build, key, prefix, per_call=False)
 
+    def bloom(
+        self,
+        *,
+        capacity: int,
+        name: str | None = None,
+        false_positives: float = 1,
+        check_false_positive: bool = True,
+        prefix: str = "bloom",
+    ) -> Callable[[F], F]:
+        """For functions that say yes or no: no, without a call, for what was never added. ``f.set(...)`` calls the
+        function and adds what it says yes to. The filter has room for ``capacity`` of those; of a hundred others
+        ``false_positives`` are called for in vain, or answered with yes where that is not to be checked."""
+        from afresh.cache.strategies.bloom import Adding, Bloom, Filter
+
+        def decorate(function: F) -> F:
+            keys = Keys(function, name, prefix)
+            filter = Filter(keys.title, capacity, false_positives)
+            decorated: Any = self._decorate(lambda keys: Bloom(filter, check_false_positive), name, prefix)(function)
+            decorated.set = self._always(function, keys, Adding(filter))
+            return decorated  # type: ignore[no-any-return]
+
+        return decorate
+
+    def dual_bloom(
+        self,
+        *,
+        capacity: int | tuple[int, int],
+        name: str | None = None,
+        false: float | tuple[float, float] = 1,
+        no_collisions: bool = False,
+        prefix: str = "dual_bloom",
+    ) -> Callable[[F], F]:
+        """For functions that say yes or no: remembers both answers in a filter each, and answers where one of them alone
+        has seen the call. A call that was never made is answered wrongly ``false`` times of a hundred. ``capacity`` and
+        ``false`` may be pairs, for yes and for no. With ``no_collisions`` only answers are remembered whose places are
+        all free, so that fewer are wrong and more are computed."""
+        from afresh.cache.strategies.bloom import Dual, Filter, pair
+
+        def build(keys: Keys) -> Dual:
+            sizes = zip(("yes", "no"), pair(capacity), pair(false))
+            yes, no = (Filter(f"{keys.title}:{which}", size, rate) for which, size, rate in sizes)
+            return Dual(yes, no, no_collisions)
+
+        return self._decorate(build, name, prefix)
+
     def invalidate(
         self, key: str, *, args_map: Mapping[str, str] | None = None, defaults: Mapping[str, Any] | None = None
     ) -> Callable[[F], F]:
@@ -271,17 +329,21 @@ class Decorators:
         time_condition: Span,
         prefix: str,
         tags: Sequence[str],
+        upper: bool = False,
     ) -> Callable[[F], F]:
         ttl.check(lasts)
 
         def build(keys: Keys) -> Strategy:
             templates = tuple(Template(tag, keys.arguments) for tag in tags)
-            return strategy(Keep(lasts, condition, time_condition, templates))
+            return strategy(Keep(lasts, condition, time_condition, templates, upper))
 
         return self._decorate(build, key, prefix)
 
-    def _asker(self, function: Any, keys: Keys, needs_key: bool = True) -> Callable[..., Asked | None]:
-        """From a call to what strategies work on; None where it is to be made without the cache."""
+    def _asker(
+        self, function: Any, keys: Keys, needs_key: bool = True, hits: _afresh.Hits | None = None
+    ) -> Callable[..., Asked | None]:
+        """From a call to what strategies work on; None where it is to be made without the cache. ``hits`` remember the
+        keys."""
         core = self._core()
 
         def asked(face: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked | None:
@@ -291,12 +353,32 @@ class Decorators:
             arguments = keys.arguments.bind(args, kwargs)
             try:
                 name = keys.of(arguments) if needs_key else ""
+                if hits is not None and core._kv is not None:
+                    hits.learn(args, kwargs, name)
             except Exception as error:  # noqa: BLE001 - arguments are the user's own classes
                 warn.once(f"a call of {keys.name} has no key ({error}) and is made without the cache")
                 return None
             return Asked(core, face, name, function, args, kwargs, arguments, needs_key)
 
         return asked
+
+    def _always(self, function: Any, keys: Keys, strategy: Strategy) -> Callable[..., Any]:
+        """The function with a strategy that is not to be turned off, and for which each call needs a key."""
+        import inspect
+
+        core = self._core()
+
+        def asked(face: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked:
+            arguments = keys.arguments.bind(args, kwargs)
+            return Asked(core, face, keys.of(arguments), function, args, kwargs, arguments)
+
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            return await adrive(strategy.steps(asked("loops", args, kwargs)))
+
+        def called(*args: Any, **kwargs: Any) -> Any:
+            return drive(strategy.steps(asked("threads", args, kwargs)))
+
+        return awaited if _is_async(inspect.unwrap(function)) else called
 
     def _iterate(self, build: Callable[[Keys], Keep], key: str | None, prefix: str) -> Callable[[F], F]:
         def decorate(function: F) -> F:
@@ -337,40 +419,55 @@ class Decorators:
             if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
                 raise ConfigError("this decorator is not for generators", hint="`iterator` is")
             keys = Keys(function, key, prefix, per_call)
-            strategy, asked = build(keys), self._asker(function, keys, needs_key)
-            plain, core = getattr(strategy, "plain", False), self._core()
-
-            def at_hand(ask: Asked) -> Any:
-                """The answer, where it needs no more than a look into memory; what steps would find too."""
-                kv = core._kv
-                if not plain or kv is None or not core._detectors.idle:
-                    return _ABSENT
-                found = kv.get(ask.key, _ABSENT)
-                return _ABSENT if type(found) is Raised else found
+            strategy, core = build(keys), self._core()
+            # Answers that need no more than a look into memory.
+            hits = _hits(core, function, keys) if getattr(strategy, "plain", False) else None
+            asked = self._asker(function, keys, needs_key, hits)
 
             if _is_async(inspect.unwrap(function)):
 
-                @functools.wraps(function)
                 async def awaited(*args: Any, **kwargs: Any) -> Any:
                     ask = asked("loops", args, kwargs)
                     if ask is None:
                         return await function(*args, **kwargs)
-                    found = at_hand(ask)
-                    return found if found is not _ABSENT else await adrive(strategy.steps(ask))
+                    return await adrive(strategy.steps(ask))
 
-                return awaited  # type: ignore[return-value]
+                if hits is None:
+                    return functools.wraps(function)(awaited)  # type: ignore[return-value]
+                find = hits.find
 
-            @functools.wraps(function)
+                @functools.wraps(function)
+                async def found(*args: Any, **kwargs: Any) -> Any:
+                    answer = find(args, kwargs)
+                    return answer if answer is not _ABSENT else await awaited(*args, **kwargs)
+
+                return found  # type: ignore[return-value]
+
             def called(*args: Any, **kwargs: Any) -> Any:
                 ask = asked("threads", args, kwargs)
-                if ask is None:
-                    return function(*args, **kwargs)
-                found = at_hand(ask)
-                return found if found is not _ABSENT else drive(strategy.steps(ask))
+                return function(*args, **kwargs) if ask is None else drive(strategy.steps(ask))
 
-            return called  # type: ignore[return-value]
+            if hits is None:
+                return functools.wraps(function)(called)  # type: ignore[return-value]
+            find = hits.find
+
+            @functools.wraps(function)
+            def at_once(*args: Any, **kwargs: Any) -> Any:
+                answer = find(args, kwargs)
+                return answer if answer is not _ABSENT else called(*args, **kwargs)
+
+            return at_once  # type: ignore[return-value]
 
         return decorate
+
+
+def _hits(core: SyncCache, function: Any, keys: Keys) -> _afresh.Hits | None:
+    """The answers of a function that are in memory under keys made of plain values, found without Python."""
+    if not keys.is_pure:
+        return None
+    from afresh.signature import parameters
+
+    return _afresh.Hits(core, parameters(function, keys.ignored), keys.fields, Raised, _ABSENT)
 
 
 def _is_async(function: Any) -> bool:

@@ -2,7 +2,8 @@
 
 A plain text stands for itself; anything else begins with what a plain text cannot begin with: a digit or a minus (an
 integer), ``~`` (a text that would look like something else), ``!`` (everything else, with its type). ``%`` stands before
-two hexadecimal digits only. What has no canonical form is refused: two values that look the same might not be.
+two hexadecimal digits only. What has no canonical form is refused: two values that look the same might not be. A form that
+was given to a class (``formats``) is written with the class's name, so that no other value looks like it.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from afresh.cache.errors import WrongKeyError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Any
+
+#: The forms of classes, which are those of their subclasses too.
+formats: dict[type, Callable[[Any], str]] = {}
 
 # Within containers these have a meaning.
 _INNER = "(),="
@@ -42,6 +46,9 @@ def text(value: Any) -> str:
         return ("!s(" if kind is set else "!z(") + ",".join(sorted(map(_inner, value))) + ")"
     if kind is dict:
         return "!d(" + ",".join(sorted(f"{_inner(key)}={_inner(item)}" for key, item in value.items())) + ")"
+    for base in kind.__mro__ if formats else ():
+        if base in formats:
+            return f"!@{base.__module__}.{base.__qualname__}({escape(_plain(str(formats[base](value))), _INNER)})"
     if kind.__module__ == "uuid" and kind.__name__ == "UUID":
         return f"!u{value}"
     return "!#" + digest(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from afresh.errors import AfreshError, ConfigError
 
-__all__ = ["CircuitBreakerOpen", "LockedError", "NotConfiguredError", "RateLimitError", "WrongKeyError"]
+__all__ = ["CircuitBreakerOpen", "ConflictError", "LockedError", "NotConfiguredError", "RateLimitError", "WrongKeyError"]
 
 
 class NotConfiguredError(ConfigError):
@@ -17,6 +17,10 @@ class WrongKeyError(ConfigError):
 
 class LockedError(AfreshError):
     """Somebody else holds the lock."""
+
+
+class ConflictError(AfreshError):
+    """What a transaction read was changed by somebody else before it could commit. Nothing of it was done."""
 
 
 class RateLimitError(AfreshError):

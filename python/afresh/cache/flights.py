@@ -27,12 +27,14 @@ _led: ContextVar[tuple[Flight, ...]] = ContextVar("afresh_flights", default=())
 class Flight:
     """One computation that is going on."""
 
-    __slots__ = ("error", "fences", "key", "landed", "result", "revoked")
+    __slots__ = ("error", "fences", "key", "landed", "result", "revoked", "within")
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.landed = Signal()
         self.revoked = False
+        #: Whoever leads it leads another one too.
+        self.within = bool(_led.get())
         #: What other processes count when they delete, as it was when this began.
         self.fences: list[tuple[str, int]] = []
         self.error: BaseException | None = None
@@ -43,10 +45,11 @@ class Flight:
 class Flights:
     """The computations of one cache that are going on, by strategy and key."""
 
-    def __init__(self) -> None:
+    def __init__(self, scope: Callable[[], str]) -> None:
+        """``scope`` says who may share a computation: what a transaction has not committed is nobody else's."""
         import threading
 
-        self._lock = threading.Lock()
+        self._lock, self._scope = threading.Lock(), scope
         self._flights: dict[tuple[str, str], Flight] = {}
         # All that are in the air for a key, also those that no longer take passengers.
         self._keys: dict[str, set[Flight]] = {}
@@ -54,6 +57,7 @@ class Flights:
     def fly(self, kind: str, key: str, compute: Callable[[Flight], Steps], again: Callable[[], Steps]) -> Steps:
         """The steps to an answer: ``compute`` by the leader; ``again`` looks for what the leader has stored, and
         gives it in a tuple or None, so that everybody has a value of their own."""
+        kind += self._scope()
         while True:
             with self._lock:
                 flight = self._flights.get((kind, key))

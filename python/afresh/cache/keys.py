@@ -38,6 +38,22 @@ class key_context:
         _context.reset(self._before)
 
 
+class WithoutFirst(str):
+    """Stands for a key of all arguments but the first: see ``noself``."""
+
+
+def noself(decorator: Callable[..., Any]) -> Callable[..., Any]:
+    """``@noself(cache.cache)(ttl=...)`` on a method: every object of the class shares the answers, whose keys are made of
+    all arguments but ``self``. Keys that are given are left as they are."""
+
+    def without(*args: Any, **kwargs: Any) -> Any:
+        if kwargs.get("key") is None:
+            kwargs["key"] = WithoutFirst()
+        return decorator(*args, **kwargs)
+
+    return without
+
+
 class Arguments:
     """The arguments of calls of one function, by name."""
 
@@ -46,7 +62,9 @@ class Arguments:
 
         self._signature = inspect.signature(function)
         parameters = self._signature.parameters.values()
-        self.names = frozenset(self._signature.parameters)
+        self.order = tuple(self._signature.parameters)
+        self.names = frozenset(self.order)
+        self.first = self.order[0] if self.order else None
         #: What `__args__` and `__kwargs__` stand for in templates.
         self.rest = {
             name: p.name
@@ -95,6 +113,15 @@ class Template:
                 between.add(separators[0])
             self._parts.append((literal, _field(template, field, spec or "", conversion, names, arguments.rest)))
         self._between = tuple(between)
+        #: The arguments that it names, each with the attributes from there: what the text is made of and nothing else. None
+        #: where it is made of more, such as a context, or a filter that is not ours.
+        self.fields: list[tuple[str, list[str]]] | None = []
+        for _, field, spec, _ in parsed:
+            if field is None or self.fields is None:
+                continue
+            name, path = _path(field)
+            pure = name in arguments.names and all(attribute for attribute, _ in path) and filters.is_pure(spec or "")
+            self.fields = [*self.fields, (name, [step for _, step in path])] if pure else None
 
     def __call__(self, arguments: Mapping[str, Any], wrap: Callable[[str], str] = str) -> str:
         """The text, each field's part of it wrapped."""
@@ -116,18 +143,44 @@ class Keys:
         self._per_call = per_call
         self.arguments = Arguments(function)
         self._prefix = f"{prefix}:" if prefix else ""
+        self._ignored: str | None = None
+        if isinstance(template, WithoutFirst):
+            template, self._ignored = None, self.arguments.first
         self._template = Template(template, self.arguments) if template is not None else None
         self.name = _name(function)
         # Functions that are made within others share a name; what they are tells them apart.
         self._made = function if "<" in self.name else None
         self._which: str | None = None
 
+    @property
+    def title(self) -> str:
+        """What all keys have in common, as a key of its own."""
+        return self._prefix + (self.name if self._template is None else self._template.template)
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether a key is made of the values of its fields and of nothing else."""
+        return self._per_call if self._template is None else self._template.fields is not None
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Arguments that no key is made of."""
+        return () if self._ignored is None else (self._ignored,)
+
+    @property
+    def fields(self) -> list[tuple[int, list[str]]] | None:
+        """What keys are made of: places of arguments, and attributes from there. None: all of them."""
+        if self._template is None or self._template.fields is None:
+            return None
+        return [(self.arguments.order.index(name), path) for name, path in self._template.fields]
+
     def of(self, arguments: Mapping[str, Any]) -> str:
         if self._template is not None:
             return self._prefix + self._template(arguments)
         if self._which is None:
             self._which = "" if self._made is None else _identity(self._made)
-        which = encode.digest(tuple(arguments.items())) if self._per_call else "all"
+        kept = tuple(item for item in arguments.items() if item[0] != self._ignored)
+        which = encode.digest(kept) if self._per_call else "all"
         return f"{self._prefix}{self.name}:{self._which}{which}"
 
 
@@ -187,7 +240,13 @@ def _field(
             f"the key {template!r} asks for `{first}`, which is no parameter",
             hint=f"the parameters are {', '.join(sorted(names)) or 'none'}",
         )
-    change = filters.parse(spec) if spec else None
+
+    def inner(text: str) -> Callable[[Mapping[str, Any]], Any]:
+        """A field within a filter, which may have a filter of its own."""
+        name, _, spec = text.partition(":")
+        return _field(template, name, spec, None, names, rest_of)
+
+    change = filters.parse(spec, inner) if spec else None
     if conversion not in (None, "r", "s", "a"):
         raise WrongKeyError(f"the key {template!r} has an unknown conversion `!{conversion}`")
     conversions: dict[str, Callable[[Any], str]] = {"r": repr, "s": str, "a": ascii}
@@ -201,6 +260,6 @@ def _field(
             found = getattr(found, name) if is_attribute else found[name]
         if convert is not None:
             found = convert(found)
-        return found if change is None else change(found)
+        return found if change is None else change(found, arguments)
 
     return value

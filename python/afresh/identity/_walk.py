@@ -197,7 +197,7 @@ class Walker:
             return _classes.node(self, value)
         if issubclass(cls, ModuleType):
             return _modules.node(self, value)
-        if issubclass(cls, _BUILTIN):
+        if issubclass(cls, _BUILTIN) or _is_compiled(value, cls):
             return _wrappers.builtin(self, value)
         if cls is MethodType:
             return _wrappers.method(self, value, label)
@@ -293,6 +293,11 @@ def _is_afresh(value: Any) -> bool:
     if issubclass(cls, type):
         return _top(_value.kind_of(value)[0]) == "afresh"
     return _top(_value.kind_of(cls)[0]) == "afresh" and not callable(value)
+
+
+def _is_compiled(value: Any, cls: type) -> bool:
+    """A function of a Cython module: C code as any other, and what it keeps about itself changes as it is used."""
+    return cls.__name__ == "cython_function_or_method" and "<locals>" not in str(getattr(value, "__qualname__", "<locals>"))
 
 
 def _top(name: object) -> str:

@@ -61,14 +61,29 @@ BACKENDS = {
 }
 
 
-@pytest.fixture(params=[f"{backend}-{face}" for backend in BACKENDS for face in ("sync", "async")])
+def seen(cache):
+    """All that a cache holds."""
+    entries = sorted(cache.get_match("*"), key=lambda entry: entry[0])
+    return [(key, value, cache.get_expire(key) > 0, cache.get_key_tags(key)) for key, value in entries]
+
+
+@pytest.fixture(params=[f"{backend}-{face}" for backend in BACKENDS for face in ("sync", "async", "transaction")])
 def cache(request, tmp_path):
+    """A cache: for threads, for event loops, and within a transaction, where every command means the same, and what was
+    seen is what is there once it has committed."""
     backend, _, face = request.param.rpartition("-")
     options = BACKENDS[backend](tmp_path)
+    if face == "async":
+        awaited = afresh.Cache()
+        awaited.setup(options.pop("url"), **options)
+        yield Awaited(awaited)
+        return
+    cache = afresh.SyncCache()
+    cache.setup(options.pop("url"), **options)
     if face == "sync":
-        cache = afresh.SyncCache()
-        cache.setup(options.pop("url"), **options)
-        return cache
-    awaited = afresh.Cache()
-    awaited.setup(options.pop("url"), **options)
-    return Awaited(awaited)
+        yield cache
+        return
+    with cache.transaction():
+        yield cache
+        within = seen(cache)
+    assert seen(cache) == within

@@ -188,3 +188,64 @@ def test_t24_any_parameter_may_have_any_name(name):
     exec(f"def f({name}, **others): return [{name}]", namespace)
     f = cache.cache(ttl=lambda *args, **kwargs: 60)(namespace["f"])
     assert f(**{name: 1}) == [1] and f(**{name: 1}) == [1] and f(2) == [2]
+
+
+def test_a_filter_may_have_another_field_as_its_argument():
+    def f(text, algorithm="md5", claim=None):
+        return text
+
+    md5, sha = key("{text:hash({algorithm})}", f, "x"), key("{text:hash({algorithm})}", f, "x", "sha256")
+    assert md5 == key("{text:hash(md5)}", f, "x") and sha == key("{text:hash(sha256)}", f, "x") and md5 != sha
+    token = jwt({"id": 7})
+    assert key("{text:jwt({claim})}", f, token, claim="id") == key("{text:jwt(id)}", f, token)
+    assert key("{text:hash({algorithm:lower})}", f, "x", "MD5") == md5
+    for mistaken in ("{text:hash({other})}", "{text:hash({algorithm:none})}", "{text:hash({algorithm)}"):
+        with pytest.raises(WrongKeyError):
+            Keys(f, mistaken)
+
+
+@pytest.fixture
+def formatter(monkeypatch):
+    from afresh.cache import encode, filters
+
+    monkeypatch.setattr(encode, "formats", {})
+    monkeypatch.setattr(filters, "_FILTERS", dict(filters._FILTERS))
+    return filters.default_formatter
+
+
+def test_a_class_may_say_how_it_is_written(formatter):
+    class User:
+        def __init__(self, name):
+            self.name = name
+
+    class Admin(User):
+        pass
+
+    def f(user):
+        return user
+
+    with pytest.raises(WrongKeyError):
+        formatter.type_format(str)
+    formatter.type_format(User)(lambda user: user.name)
+    keys = {key("u:{user}", f, user) for user in (User("ada"), Admin("ada"), User("ada"))}
+    assert len(keys) == 1 and "ada" in keys.pop()
+    assert key("u:{user}", f, User("a:b")) != key("u:{user}", f, User("a")) + ":b"
+    others = ["ada", ["ada"], User("!none"), None, User("1"), 1, [User("a,b")], [User("a"), User("b")]]
+    assert len({key("u:{user}", f, other) for other in others}) == len(others)
+    assert key("u:{user.name}", f, User("ada")) == "u:ada"
+
+
+def test_a_filter_gets_text_unless_it_wants_the_value(formatter):
+    @formatter.register("slug")
+    def slug(text):
+        return text.replace(" ", "-")
+
+    @formatter.register("first", preformat=False)
+    def first(items, default="none"):
+        return items[0] if items else default
+
+    def f(a, b="x"):
+        return a
+
+    assert (key("{a:slug}", f, "a b"), key("{a:slug}", f, 7)) == ("a-b", "~7")
+    assert (key("{a:first}", f, [5]), key("{a:first({b})}", f, [])) == ("5", "x")

@@ -163,7 +163,7 @@ fn with_a_secret_only_signed_statements_count() {
     let store: Arc<dyn afresh_core::Store> = Arc::new(afresh_store_memory::MemoryStore::new());
     let with = |secret: Option<&str>| {
         let secret = secret.map(afresh_engine::Secret::new);
-        let options = afresh_engine::Options { who: who(), secret, clock: None };
+        let options = afresh_engine::Options { who: who(), secret, ..Default::default() };
         Engine::new(Arc::clone(&store), options)
     };
     let (plain, ours, theirs) = (with(None), with(Some("ours")), with(Some("theirs")));

@@ -74,3 +74,93 @@ fn while_an_answer_is_being_changed_there_is_no_stamp() {
     assert!(counters.stamp(&key).is_some() && !counters.holds(before));
     assert!(counters.change(&Batch::default()).is_none());
 }
+
+#[test]
+fn names_have_slots_of_their_own_that_any_change_ends() {
+    use afresh_core::{Batch, Key, Op, Space, When};
+
+    let counters = Generation::local();
+    let key = |space, name: &str| Key::new(space, name.as_bytes().to_vec()).unwrap();
+    let (named, count) = (key(Space::Named, "kv//k"), key(Space::Count, "kt//t"));
+    let answers: Vec<_> = (0..200).map(|n| counters.stamp(&fingerprint("f", n)).unwrap()).collect();
+    let stamps = || (counters.stamp_of(&named).unwrap(), counters.stamp_of(&count).unwrap());
+
+    let batch = |ops| Batch { objects: Vec::new(), ops };
+    let delete = |key: &Key| Op::Delete { key: key.clone(), when: When::Always };
+    let (one, other) = stamps();
+    let changing = counters.announce(&batch(vec![delete(&named)])).unwrap();
+    assert!(counters.stamp_of(&named).is_none() && !counters.holds(one));
+    assert!(counters.holds(other));
+    drop(changing);
+    assert!(counters.stamp_of(&named).is_some() && !counters.holds(one));
+
+    let (one, other) = stamps();
+    let add = Op::Add { key: count.clone(), by: 1, ttl: None };
+    drop(counters.announce(&batch(vec![add, delete(&named), delete(&named)])).unwrap());
+    assert!(!counters.holds(one) && !counters.holds(other));
+    assert!(answers.iter().all(|stamp| counters.holds(*stamp)), "answers have others");
+    let check = Op::Check { key: named.clone(), when: When::Always };
+    let head = Op::Delete { key: Key::head(&fingerprint("f", 1)), when: When::Always };
+    assert!(counters.announce(&batch(vec![check, head])).is_none());
+
+    let (one, other) = stamps();
+    let blind = counters.blind();
+    assert!(!counters.holds(one) && !counters.holds(other));
+    assert!(counters.stamp_of(&named).is_none());
+    drop(blind);
+    assert!(counters.stamp_of(&named).is_some());
+}
+
+#[test]
+fn counters_are_somewhere_once_the_store_is_in_use() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let engine = sqlite(&dir);
+    let counters = engine.generation().unwrap().clone();
+    compute(&engine, "f", 1, "x");
+    let first = counters.place();
+    assert_ne!(first, 0);
+    compute(&engine, "f", 2, "x");
+    assert_eq!(counters.place(), first);
+    std::fs::remove_dir_all(dir.path().join("store")).unwrap();
+    compute(&engine, "f", 3, "x");
+    assert_ne!(counters.place(), first, "a folder that was made again has its own");
+}
+
+#[test]
+fn a_store_that_says_so_counts_every_change_of_an_entry() {
+    use afresh_core::{Batch, Bytes, Key, NewEntry, Op, Space, When};
+
+    let dir = tempfile::TempDir::new().unwrap();
+    for engine in [memory(), sqlite(&dir)] {
+        let store = engine.store();
+        assert!(store.counts_entries());
+        let counters = store.generation().unwrap();
+        let named = Key::new(Space::Named, b"kv//k".to_vec()).unwrap();
+        let count = Key::new(Space::Count, b"kt//t".to_vec()).unwrap();
+        let apply = |op| {
+            let batch = Batch { objects: Vec::new(), ops: vec![op] };
+            block_on(store.apply(batch)).unwrap()
+        };
+        let put = |when| {
+            let entry = NewEntry::record(Bytes::from_static(b"v"));
+            Op::Put { key: named.clone(), entry, when }
+        };
+        // The first use of a store finds its counters.
+        drop(apply(put(When::Always)));
+        let ends = |change: &dyn Fn()| {
+            let stamp = counters.stamp_of(&named).unwrap();
+            change();
+            !counters.holds(stamp)
+        };
+        assert!(ends(&|| drop(apply(put(When::Always)))));
+        assert!(ends(&|| drop(apply(Op::Delete { key: named.clone(), when: When::Always }))));
+        assert!(ends(&|| drop(apply(put(When::Absent)))));
+        assert!(!ends(&|| drop(apply(Op::Check { key: named.clone(), when: When::Always }))));
+        assert!(ends(&|| {
+            block_on(engine.clear()).unwrap();
+        }));
+        let stamp = counters.stamp_of(&count).unwrap();
+        drop(apply(Op::Add { key: count.clone(), by: 1, ttl: None }));
+        assert!(!counters.holds(stamp));
+    }
+}

@@ -19,6 +19,7 @@ mod generation;
 mod guard;
 mod history;
 mod inside;
+mod lease;
 mod readings;
 mod support;
 mod trust;

@@ -7,6 +7,7 @@ use afresh_core::{Argument, Fingerprint, Function, FunctionId, Store, Tag, Times
 use afresh_engine::{Begun, Engine, Execution, Finished, Hit, Options, Output, Policy, Ticket};
 use afresh_store_memory::MemoryStore;
 use afresh_store_sqlite::{SqliteOptions, SqliteStore};
+use afresh_testkit::SharedStore;
 use pollster::block_on;
 use tempfile::TempDir;
 
@@ -60,10 +61,15 @@ pub fn sqlite(dir: &TempDir) -> Engine {
     over(Arc::new(SqliteStore::open(&dir.path().join("store"), SqliteOptions::default()).unwrap()))
 }
 
-/// Both kinds, each with what keeps it alive.
+/// A store in memory that plays one which hosts share.
+pub fn shared() -> Engine {
+    over(SharedStore::new(Arc::new(MemoryStore::new()), false))
+}
+
+/// All kinds, each with what keeps it alive.
 pub fn engines() -> Vec<(Engine, TempDir)> {
-    let (one, two) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    vec![(memory(), one), (sqlite(&two), two)]
+    let [one, two, three] = [(); 3].map(|()| TempDir::new().unwrap());
+    vec![(memory(), one), (shared(), two), (sqlite(&three), three)]
 }
 
 pub fn argument(n: i64) -> Argument {

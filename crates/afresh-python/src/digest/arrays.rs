@@ -80,13 +80,12 @@ fn content<'py>(
 ) -> Fallible<[u8; 32]> {
     let size: usize = dtype.getattr("itemsize")?.extract()?;
     let floats = floats(kind, size);
-    let mut hasher = blake3::Hasher::new();
     let extended = matches!(kind, 'f' | 'c') && floats == Floats::None;
     let contiguous = !big_endian && !extended && size > 0;
     if contiguous && let Ok(view) = View::of(value) {
-        buffer::update(py, &mut hasher, view.bytes()?, floats);
-        return Ok(*hasher.finalize().as_bytes());
+        return Ok(buffer::digest(py, view.bytes()?, floats));
     }
+    let mut hasher = blake3::Hasher::new();
     let numpy = py.import("numpy")?;
     let value = numpy.getattr("asarray")?.call1((value,))?;
     let value = if value.getattr("ndim")?.extract::<usize>()? == 0 {
@@ -190,9 +189,7 @@ pub(super) fn array<'py>(
 
 fn memory(py: Python<'_>, value: &Bound<'_, PyAny>, floats: Floats) -> PyResult<[u8; 32]> {
     let view = View::of(value)?;
-    let mut hasher = blake3::Hasher::new();
-    buffer::update(py, &mut hasher, view.bytes()?, floats);
-    Ok(*hasher.finalize().as_bytes())
+    Ok(buffer::digest(py, view.bytes()?, floats))
 }
 
 fn octets<'py>(py: Python<'py>, value: Value<'_, 'py>) -> PyResult<Part<'py>> {

@@ -1,11 +1,15 @@
 //! Reading memory at its own speed.
 //!
-//! Bytes are hashed where they lie, by several threads above a few MB and without the interpreter's
-//! lock above some KB. Floating-point elements go through in blocks that fit a cache: a block that
-//! holds a NaN other than the canonical one is hashed from a copy in which every NaN is that one.
+//! Bytes are hashed where they lie, without the interpreter's lock above some KB, and above a few MB by several threads,
+//! each a subtree of BLAKE3's tree. Floating-point elements are looked through for NaN in blocks, right after a block
+//! was hashed and while it is in the cache: one that holds a NaN other than the canonical one is hashed again, from a
+//! copy in which every NaN is that one.
 
 use std::sync::OnceLock;
 
+use blake3::hazmat::{
+    ChainingValue, HasherExt, Mode, left_subtree_len, merge_subtrees_non_root, merge_subtrees_root,
+};
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -14,8 +18,10 @@ use pyo3::prelude::*;
 const RELEASE: usize = 1 << 16;
 /// Above this, several threads hash.
 const PARALLEL: usize = 4 << 20;
-/// Scanned and hashed at once.
-const BLOCK: usize = 1 << 15;
+/// The subtree that one thread hashes: a power of two.
+const SUBTREE: usize = 1 << 20;
+/// Hashed, then looked through.
+const BLOCK: usize = 1 << 17;
 
 /// What the elements of a buffer are, as far as NaN is concerned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,13 +36,36 @@ pub(super) enum Floats {
     Double,
 }
 
-/// Hashes little-endian elements.
-pub(super) fn update(py: Python<'_>, hasher: &mut blake3::Hasher, bytes: &[u8], floats: Floats) {
-    if bytes.len() > RELEASE {
-        py.detach(|| update_detached(hasher, bytes, floats));
-    } else {
-        update_detached(hasher, bytes, floats);
+/// The digest of little-endian elements.
+pub(super) fn digest(py: Python<'_>, bytes: &[u8], floats: Floats) -> [u8; 32] {
+    if bytes.len() >= PARALLEL && may_be_parallel() {
+        return *py.detach(|| root(bytes, floats)).as_bytes();
     }
+    let mut hasher = blake3::Hasher::new();
+    update(py, &mut hasher, bytes, floats);
+    *hasher.finalize().as_bytes()
+}
+
+/// Hashes little-endian elements, one part of several.
+pub(super) fn update(py: Python<'_>, hasher: &mut blake3::Hasher, bytes: &[u8], floats: Floats) {
+    if bytes.len() >= PARALLEL && may_be_parallel() {
+        py.detach(|| {
+            absorb(hasher, bytes, floats, PARALLEL, |hasher, block| {
+                hasher.update_rayon(block);
+            });
+        });
+    } else if bytes.len() > RELEASE {
+        py.detach(|| alone(hasher, bytes, floats));
+    } else {
+        alone(hasher, bytes, floats);
+    }
+}
+
+/// Hashes in this thread.
+fn alone(hasher: &mut blake3::Hasher, bytes: &[u8], floats: Floats) {
+    absorb(hasher, bytes, floats, BLOCK, |hasher, block| {
+        hasher.update(block);
+    });
 }
 
 /// Whether several threads may hash. The threads of the pool belong to the process that first used it: in a child
@@ -47,25 +76,47 @@ fn may_be_parallel() -> bool {
     *OWNER.get_or_init(|| here) == here
 }
 
-fn update_detached(hasher: &mut blake3::Hasher, bytes: &[u8], floats: Floats) {
-    let parallel = bytes.len() >= PARALLEL && may_be_parallel();
+/// The digest of what is longer than a subtree.
+fn root(bytes: &[u8], floats: Floats) -> blake3::Hash {
+    let (left, right) = halves(bytes, 0, floats);
+    merge_subtrees_root(&left, &right, Mode::Hash)
+}
+
+/// The subtree of `bytes`, which begin at `offset`.
+fn subtree(bytes: &[u8], offset: u64, floats: Floats) -> ChainingValue {
+    if bytes.len() <= SUBTREE {
+        let mut hasher = blake3::Hasher::new();
+        hasher.set_input_offset(offset);
+        alone(&mut hasher, bytes, floats);
+        return hasher.finalize_non_root();
+    }
+    let (left, right) = halves(bytes, offset, floats);
+    merge_subtrees_non_root(&left, &right, Mode::Hash)
+}
+
+fn halves(bytes: &[u8], offset: u64, floats: Floats) -> (ChainingValue, ChainingValue) {
+    let len = left_subtree_len(bytes.len() as u64);
+    let (left, right) = bytes.split_at(usize::try_from(len).unwrap_or(bytes.len()));
+    rayon_core::join(|| subtree(left, offset, floats), || subtree(right, offset + len, floats))
+}
+
+fn absorb(
+    hasher: &mut blake3::Hasher,
+    bytes: &[u8],
+    floats: Floats,
+    block: usize,
+    hash: impl Fn(&mut blake3::Hasher, &[u8]),
+) {
     if floats == Floats::None {
-        if parallel {
-            hasher.update_rayon(bytes);
-        } else {
-            hasher.update(bytes);
-        }
+        hash(hasher, bytes);
         return;
     }
-    let block = if parallel { PARALLEL } else { BLOCK };
-    for part in bytes.chunks(block) {
-        let odd = part.chunks(BLOCK).any(|piece| has_odd_nan(piece, floats));
-        if odd {
-            hasher.update(&canonical(part, floats));
-        } else if parallel {
-            hasher.update_rayon(part);
-        } else {
-            hasher.update(part);
+    for block in bytes.chunks(block) {
+        let before = hasher.clone();
+        hash(hasher, block);
+        if has_odd_nan(block, floats) {
+            *hasher = before;
+            hasher.update(&canonical(block, floats));
         }
     }
 }

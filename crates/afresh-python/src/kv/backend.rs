@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use afresh::{Bytes, When};
+use afresh::{Bytes, Hold, When};
 use pyo3::prelude::*;
 
 /// What kind of thing a name is the name of. Names of different areas never meet.
@@ -66,6 +66,29 @@ pub(crate) struct New {
     pub(crate) pinned: bool,
 }
 
+/// What is to become of one entry, in a batch.
+pub(crate) enum Write {
+    /// It is only to be as the condition says.
+    Nothing,
+    Put(New),
+    Delete,
+    /// To a counter, which begins with `ttl`.
+    Add {
+        by: i64,
+        ttl: Option<Duration>,
+    },
+}
+
+/// One change of a batch.
+pub(crate) struct Change {
+    pub(crate) area: Area,
+    pub(crate) name: String,
+    pub(crate) when: When,
+    pub(crate) write: Write,
+    /// For a transaction around this one: epochs that must not move until it commits.
+    pub(crate) fences: Option<Marks>,
+}
+
 /// An entry as it was found.
 pub(crate) struct Found {
     pub(crate) datum: Datum,
@@ -94,6 +117,18 @@ pub(crate) trait Backend: Send + Sync {
 
     fn many(&self, py: Python<'_>, area: Area, names: &[&str]) -> PyResult<Vec<Option<Found>>>;
 
+    /// As [`many`](Self::many), for a look that nothing rests on: a transaction does not remember it.
+    fn glances(&self, py: Python<'_>, area: Area, names: &[&str]) -> PyResult<Vec<Option<Found>>> {
+        self.many(py, area, names)
+    }
+
+    /// The right to compute what a name stands for, alone on this host: `None` while somebody has it, and nothing to
+    /// hold where there is nobody to keep out.
+    fn hold(&self, py: Python<'_>, name: &str) -> PyResult<Option<Option<Hold>>> {
+        let _ = (py, name);
+        Ok(Some(None))
+    }
+
     /// Puts an entry, if the condition holds.
     fn put(&self, py: Python<'_>, area: Area, name: &str, new: New, when: When)
     -> PyResult<Placed>;
@@ -119,6 +154,9 @@ pub(crate) trait Backend: Send + Sync {
         cursor: Option<&[u8]>,
         limit: usize,
     ) -> PyResult<Page>;
+
+    /// Makes changes together, or none of them where one of their conditions does not hold; whether all did.
+    fn apply(&self, py: Python<'_>, changes: Vec<Change>) -> PyResult<bool>;
 
     /// Removes all values. Locks stay with their owners, and epochs never go back.
     fn clear(&self, py: Python<'_>) -> PyResult<()>;

@@ -7,26 +7,47 @@
 //! Tags are epochs: a value remembers the epoch of each of its tags, and is absent once one of them has moved on. So
 //! taking back a tag is one addition, and there is no list of a tag's keys that could expire or be evicted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use afresh::{Bytes, Version, When};
-use pyo3::exceptions::PyTypeError;
+use afresh::{Bytes, Error, Hold, Version, When};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyBytes, PyInt, PyList, PyString, PyTuple};
 
 use super::backend::{Area, Backend, Datum, Found, Marks, New, Placed};
+use super::front::Front;
 use super::glob::Glob;
+use super::overlay::{Checks, Overlay};
 use super::record::Seal;
+use super::state::{self, Kind, Next};
 use super::stored::Stored;
 use super::table::Memory;
+use super::tally::Tally;
 use super::value::Codec;
+use crate::attached::Attached;
 use crate::engine::Engine;
+use crate::errors::raise;
 
 /// Entries under names.
 #[pyclass(frozen)]
 pub(crate) struct Kv {
-    backend: Box<dyn Backend>,
-    codec: Codec,
+    backend: Arc<dyn Backend>,
+    codec: Arc<Codec>,
+    tally: Arc<Tally>,
+    /// The same as `backend`, in a transaction.
+    overlay: Option<Arc<Overlay>>,
+}
+
+/// The right to compute something. Ends with `release`, or with the object.
+#[pyclass(frozen)]
+pub(crate) struct Held(Attached<Option<Hold>>);
+
+#[pymethods]
+impl Held {
+    fn release(&self, py: Python<'_>) {
+        self.0.with(py, Option::take);
+    }
 }
 
 /// A value, its version, and the seconds that it has left.
@@ -62,9 +83,32 @@ fn token(text: &str) -> Datum {
     Datum::Encoded { codec: "token".into(), bytes: Bytes::copy_from_slice(text.as_bytes()) }
 }
 
+/// What is there of a kind, or nothing.
+fn of_kind(key: &str, kind: Kind, found: Option<&Found>) -> PyResult<Bytes> {
+    match found.map(|found| &found.datum) {
+        None => Ok(Bytes::new()),
+        Some(Datum::Encoded { codec, bytes }) if **codec == *kind.codec() => Ok(bytes.clone()),
+        Some(_) => Err(PyTypeError::new_err(format!("what {key:?} has is not {}", kind.words()))),
+    }
+}
+
 impl Kv {
     fn backend(&self) -> &dyn Backend {
         self.backend.as_ref()
+    }
+
+    fn datum(
+        &self,
+        name: &str,
+        value: &Bound<'_, PyAny>,
+        tagged: bool,
+        raw: bool,
+    ) -> PyResult<Datum> {
+        if raw {
+            let bytes = Bytes::copy_from_slice(value.cast::<PyBytes>()?.as_bytes());
+            return Ok(Datum::Encoded { codec: Kind::Raw.codec().into(), bytes });
+        }
+        self.codec.datum(self.backend(), name, value, tagged)
     }
 
     /// The epochs of tags; one that nobody took back is at zero.
@@ -105,13 +149,78 @@ impl Kv {
         }
     }
 
+    fn written(&self, placed: Placed) -> bool {
+        if placed == Placed::Done {
+            self.tally.wrote();
+        }
+        placed == Placed::Done
+    }
+
     /// Removes what is there; whether it was alive.
     fn remove(&self, py: Python<'_>, name: &str) -> PyResult<bool> {
         loop {
-            let Some(found) = self.backend.one(py, Area::Value, name)? else { return Ok(false) };
+            let found = self.backend.glances(py, Area::Value, &[name])?.pop().flatten();
+            let Some(found) = found else {
+                // In a transaction also what comes until it commits is to go.
+                if let Some(overlay) = &self.overlay {
+                    overlay.delete(py, Area::Value, name, When::Always)?;
+                }
+                return Ok(false);
+            };
             let alive = self.holds(py, &found)?;
             if self.backend.delete(py, Area::Value, name, when(Some(&found)))? {
+                self.tally.removed();
                 return Ok(alive);
+            }
+        }
+    }
+
+    /// Changes what a name stands for beside values, in one step: what is there to what becomes of it, and an answer.
+    /// A lifetime is that of one that begins; later it may only become longer.
+    fn change<R>(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        kind: Kind,
+        ttl: Option<f64>,
+        alter: impl Fn(&[u8]) -> PyResult<(Next, R)>,
+    ) -> PyResult<R> {
+        let ttl = Ttl::new(ttl);
+        loop {
+            let found = self.backend.one(py, Area::Value, key)?;
+            let condition = when(found.as_ref());
+            let alive = match found {
+                Some(found) if self.holds(py, &found)? => Some(found),
+                _ => None,
+            };
+            let (next, answer) = alter(&of_kind(key, kind, alive.as_ref())?)?;
+            let bytes = match next {
+                Next::Same => return Ok(answer),
+                Next::Gone if self.backend.delete(py, Area::Value, key, condition)? => {
+                    return Ok(answer);
+                }
+                Next::Gone => continue,
+                Next::Is(bytes) if bytes.len() > state::MOST => {
+                    return Err(PyOverflowError::new_err(format!(
+                        "{} holds {} bytes at most, and {key:?} would be larger",
+                        kind.words(),
+                        state::MOST
+                    )));
+                }
+                Next::Is(bytes) => bytes,
+            };
+            let (ttl, marks) = match (alive, &ttl) {
+                (Some(Found { left: Some(left), marks, .. }), Ttl::For(Some(ttl))) => {
+                    (Some(left.max(*ttl)), marks)
+                }
+                (Some(Found { left, marks, .. }), _) => (left, marks),
+                (None, Ttl::For(ttl)) => (*ttl, None),
+                (None, Ttl::Nothing) => return Ok(answer),
+            };
+            let datum = Datum::Encoded { codec: kind.codec().into(), bytes: bytes.into() };
+            let new = New { datum, marks, ttl, pinned: true };
+            if self.backend.put(py, Area::Value, key, new, condition)? != Placed::Refused {
+                return Ok(answer);
             }
         }
     }
@@ -128,9 +237,10 @@ impl Kv {
 
 #[pymethods]
 impl Kv {
-    /// Entries in an engine's store, or in memory where there is none.
+    /// Entries in an engine's store (with `front` bytes of them kept in the process), or in memory where there is none.
     #[new]
-    #[pyo3(signature = (codec, *, engine=None, name="", secret=None, entries=1_000_000, size=256_000_000))]
+    #[pyo3(signature = (codec, *, engine=None, name="", secret=None, entries=1_000_000, size=256_000_000, front=None))]
+    #[allow(clippy::too_many_arguments, reason = "named in Python")]
     fn new(
         py: Python<'_>,
         codec: &Bound<'_, PyAny>,
@@ -139,14 +249,33 @@ impl Kv {
         secret: Option<&[u8]>,
         entries: u64,
         size: u64,
+        front: Option<u64>,
     ) -> PyResult<Self> {
-        let backend: Box<dyn Backend> = match engine {
+        let backend: Arc<dyn Backend> = match engine {
             Some(engine) => {
-                Box::new(Stored::new(py, engine, name.to_owned(), secret.map(Seal::new))?)
+                let stored = Stored::new(py, engine, name.to_owned(), secret.map(Seal::new))?;
+                match (front, stored.generation(py)?) {
+                    (Some(bytes), Some(counters)) => Arc::new(Front::new(stored, counters, bytes)),
+                    (Some(_), None) => {
+                        return Err(raise(
+                            py,
+                            &Error::new(
+                                afresh::Kind::Unsupported,
+                                "this store does not count its changes, so nothing of it can be kept in the process",
+                            ),
+                        ));
+                    }
+                    (None, _) => Arc::new(stored),
+                }
             }
-            None => Box::new(Memory::new(entries, size)),
+            None => Arc::new(Memory::new(entries, size)),
         };
-        Ok(Self { backend, codec: Codec::new(codec)? })
+        Ok(Self {
+            backend,
+            codec: Arc::new(Codec::new(codec)?),
+            tally: Tally::of(name),
+            overlay: None,
+        })
     }
 
     /// Whether commands are done at once, without a network.
@@ -156,13 +285,15 @@ impl Kv {
     }
 
     #[pyo3(signature = (key, default=None))]
-    fn get<'py>(
+    pub(crate) fn get<'py>(
         &self,
         key: &Bound<'py, PyString>,
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = key.py();
-        match self.live(py, key.to_str()?)? {
+        let found = self.live(py, key.to_str()?)?;
+        self.tally.looked(found.is_some());
+        match found {
             Some(found) => Ok(self.codec.value(py, found.datum)?.or(default)),
             None => Ok(default),
         }
@@ -182,6 +313,7 @@ impl Kv {
                 Some(found) if self.holds(py, &found)? => self.codec.value(py, found.datum)?,
                 _ => None,
             };
+            self.tally.looked(value.is_some());
             values.append(value.or_else(|| default.clone()))?;
         }
         Ok(values)
@@ -189,7 +321,9 @@ impl Kv {
 
     /// The value, its version, and the seconds that it has left; `None` where there is none.
     fn read<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Read<'py>>> {
-        let Some(found) = self.live(py, key)? else { return Ok(None) };
+        let found = self.live(py, key)?;
+        self.tally.looked(found.is_some());
+        let Some(found) = found else { return Ok(None) };
         let (version, left) = (found.version, found.left.map(|left| left.as_secs_f64()));
         let value = self.codec.value(py, found.datum)?;
         Ok(value.map(|value| (value, version, left)))
@@ -197,9 +331,9 @@ impl Kv {
 
     /// Sets a value; whether it is there now. `marks` are tags with their epochs as they were when the value began to
     /// be made; `version` is what must be there still (0: nothing).
-    #[pyo3(signature = (key, value, ttl=None, *, keep=false, exist=None, tags=None, marks=None, version=None))]
+    #[pyo3(signature = (key, value, ttl=None, *, keep=false, exist=None, tags=None, marks=None, version=None, raw=false))]
     #[allow(clippy::too_many_arguments, reason = "named in Python")]
-    fn set(
+    pub(crate) fn set(
         &self,
         key: &Bound<'_, PyString>,
         value: &Bound<'_, PyAny>,
@@ -209,6 +343,7 @@ impl Kv {
         tags: Option<Vec<String>>,
         marks: Option<Vec<(String, i64)>>,
         version: Option<u64>,
+        raw: bool,
     ) -> PyResult<bool> {
         let (py, name) = (key.py(), key.to_str()?);
         let marks = match marks {
@@ -217,9 +352,10 @@ impl Kv {
         };
         let ttl = Ttl::new(ttl);
         if let (Ttl::For(ttl), None, None, false) = (&ttl, exist, version, keep) {
-            let datum = self.codec.datum(self.backend(), name, value, marks.is_some())?;
+            let datum = self.datum(name, value, marks.is_some(), raw)?;
             let new = New { datum, marks, ttl: *ttl, pinned: false };
-            return Ok(self.backend.put(py, Area::Value, name, new, When::Always)? == Placed::Done);
+            let placed = self.backend.put(py, Area::Value, name, new, When::Always)?;
+            return Ok(self.written(placed));
         }
         loop {
             let found = self.backend.one(py, Area::Value, name)?;
@@ -244,12 +380,11 @@ impl Kv {
                     continue;
                 }
             };
-            let datum = self.codec.datum(self.backend(), name, value, marks.is_some())?;
+            let datum = self.datum(name, value, marks.is_some(), raw)?;
             let new = New { datum, marks: marks.clone(), ttl, pinned: false };
             match self.backend.put(py, Area::Value, name, new, when(found.as_ref()))? {
-                Placed::Done => return Ok(true),
-                Placed::NoRoom => return Ok(false),
                 Placed::Refused => {}
+                placed => return Ok(self.written(placed)),
             }
         }
     }
@@ -378,6 +513,72 @@ impl Kv {
         )
     }
 
+    /// Numbers of `size` bits each; what was never written is zero.
+    fn get_bits(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        indexes: Vec<u64>,
+        size: u32,
+    ) -> PyResult<Vec<u64>> {
+        let bytes = of_kind(key, Kind::Bits, self.live(py, key)?.as_ref())?;
+        indexes.iter().map(|index| state::bits(&bytes, *index, size)).collect()
+    }
+
+    /// Adds to such numbers, which stay within what they can hold; the new ones.
+    fn incr_bits(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        indexes: Vec<u64>,
+        size: u32,
+        by: i64,
+    ) -> PyResult<Vec<u64>> {
+        self.change(py, key, Kind::Bits, None, |before| state::add_bits(before, &indexes, size, by))
+    }
+
+    /// Adds the moment `end` to a slice, if fewer than `most` are between `start` and it; how many are then.
+    fn slice_incr(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        start: f64,
+        end: f64,
+        most: usize,
+        ttl: Option<f64>,
+    ) -> PyResult<usize> {
+        self.change(py, key, Kind::Moments, ttl, |before| {
+            Ok(state::slide(before, start, end, most))
+        })
+    }
+
+    /// Adds to a set of texts; how many are new.
+    fn set_add(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        values: Vec<String>,
+        ttl: Option<f64>,
+    ) -> PyResult<usize> {
+        self.change(py, key, Kind::Members, ttl, |before| Ok(state::join(before, &values)))
+    }
+
+    /// Removes from a set of texts; how many there were.
+    fn set_remove(&self, py: Python<'_>, key: &str, values: Vec<String>) -> PyResult<usize> {
+        self.change(py, key, Kind::Members, None, |before| Ok(state::leave(before, &values)))
+    }
+
+    /// Takes up to so many out of a set of texts.
+    fn set_pop(&self, py: Python<'_>, key: &str, count: usize) -> PyResult<Vec<String>> {
+        self.change(py, key, Kind::Members, None, |before| Ok(state::pop(before, count)))
+    }
+
+    /// The bytes of a value as they are stored.
+    fn get_raw<'py>(&self, py: Python<'py>, key: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let Some(found) = self.live(py, key)? else { return Ok(None) };
+        Ok(self.codec.raw(py, found.datum)?.map(|bytes| PyBytes::new(py, &bytes)))
+    }
+
     /// Takes a lock for an owner; whether nobody has it.
     fn lock(&self, py: Python<'_>, key: &str, owner: &str, ttl: f64) -> PyResult<bool> {
         let Ttl::For(ttl) = Ttl::new(Some(ttl)) else { return Ok(false) };
@@ -401,5 +602,55 @@ impl Kv {
     fn locked(&self, py: Python<'_>, key: &str) -> PyResult<Option<f64>> {
         let found = self.backend.one(py, Area::Lock, key)?;
         Ok(found.map(|found| found.left.map_or(f64::INFINITY, |left| left.as_secs_f64())))
+    }
+
+    /// The right to compute what is kept under a key, alone on this host; `None` while somebody has it.
+    fn hold(&self, py: Python<'_>, key: &str) -> PyResult<Option<Held>> {
+        let hold = self.backend.hold(py, key)?;
+        Ok(hold.map(|hold| Held(Attached::new(hold))))
+    }
+
+    /// The entries as a transaction sees and changes them. What must be as it was read when that commits: `nothing`,
+    /// what it has `changed`, or `everything`.
+    fn begin(&self, checks: &str) -> PyResult<Self> {
+        let checks = match checks {
+            "nothing" => Checks::Nothing,
+            "changed" => Checks::Changed,
+            "everything" => Checks::Everything,
+            _ => return Err(PyValueError::new_err("nothing, changed or everything")),
+        };
+        let overlay = Arc::new(Overlay::new(self.backend.clone(), checks));
+        let backend: Arc<dyn Backend> = overlay.clone();
+        Ok(Self {
+            backend,
+            codec: self.codec.clone(),
+            tally: self.tally.clone(),
+            overlay: Some(overlay),
+        })
+    }
+
+    /// Whether the transaction changes anything beside storing what was computed, and whether it does more than storing
+    /// values.
+    fn changes(&self, py: Python<'_>) -> PyResult<(bool, bool)> {
+        self.overlay.as_ref().map_or(Ok((false, false)), |overlay| overlay.changes(py))
+    }
+
+    /// Has a value that the transaction sets stored only if these epochs do not move before it commits.
+    fn fence(&self, py: Python<'_>, key: &str, fences: Vec<(String, i64)>) -> PyResult<()> {
+        match &self.overlay {
+            Some(overlay) if !fences.is_empty() => overlay.fence(py, key, fences.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the changes of the transaction, all together, and ends it; false, and nothing is changed, where what it
+    /// rests on is not so any more.
+    fn commit(&self, py: Python<'_>) -> PyResult<bool> {
+        self.overlay.as_ref().map_or(Ok(true), |overlay| overlay.commit(py))
+    }
+
+    /// Ends the transaction without changing anything.
+    fn rollback(&self, py: Python<'_>) -> PyResult<()> {
+        self.overlay.as_ref().map_or(Ok(()), |overlay| overlay.end(py))
     }
 }

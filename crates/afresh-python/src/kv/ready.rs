@@ -4,11 +4,12 @@
 //! It behaves as a coroutine: nothing happens before it is awaited, it can be awaited once, and event loops take it for
 //! one.
 
-use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyStopIteration};
+use pyo3::exceptions::{PyBaseException, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::attached::Attached;
+use crate::awaitable::{Step, Stepped, stop};
 
 /// See the module.
 #[pyclass(frozen, freelist = 64)]
@@ -17,15 +18,17 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    fn step(&self, py: Python<'_>) -> PyErr {
+    fn answer<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let Some(Some((call, args))) = self.call.with(py, Option::take) else {
-            return PyRuntimeError::new_err("cannot reuse already awaited coroutine");
+            return Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine"));
         };
-        // As a tuple, so that an answer that is a tuple or an exception is not taken apart.
-        match call.bind(py).call1(args.bind(py)) {
-            Ok(value) => PyStopIteration::new_err((value.unbind(),)),
-            Err(error) => error,
-        }
+        call.bind(py).call1(args.bind(py))
+    }
+}
+
+impl Stepped for Ready {
+    fn step<'py>(&self, py: Python<'py>, _: Option<Bound<'py, PyAny>>) -> PyResult<Step<'py>> {
+        self.answer(py).map(Step::Ended)
     }
 }
 
@@ -45,14 +48,17 @@ impl Ready {
         slf
     }
 
-    fn __next__(&self, py: Python<'_>) -> PyResult<()> {
-        Err(self.step(py))
+    /// Nothing, with the exception set: it always ends.
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        stop(&self.answer(py)?);
+        Ok(None)
     }
 
     /// Makes the call; what it gives ends the awaiting.
     fn send(slf: &Bound<'_, Self>, value: Bound<'_, PyAny>) -> PyResult<()> {
         let _ = value;
-        Err(slf.get().step(slf.py()))
+        stop(&slf.get().answer(slf.py())?);
+        Err(PyErr::fetch(slf.py()))
     }
 
     /// Ends it with an exception.

@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use afresh::{
-    Applied, Batch, Bytes, Entry, Key, Kind, NewEntry, Op, Result, Scan, Space, Value, Version,
-    When,
+    Applied, Batch, Bytes, Entry, Fingerprint, Generation, Hold, Key, Kind, NewEntry, Op, Result,
+    Scan, Space, Value, Version, When,
 };
 use pollster::block_on;
 use pyo3::prelude::*;
 
-use super::backend::{Area, Backend, Datum, Found, New, Page, Placed};
+use super::backend::{Area, Backend, Change, Datum, Found, New, Page, Placed, Write};
 use super::record::{Record, Seal};
 use crate::engine::Engine;
 use crate::errors::OrRaise;
@@ -22,10 +22,14 @@ use crate::warnings;
 /// its digest in the key.
 const LONGEST: usize = 320;
 
+/// What the locks for computations are made of, beside name and key.
+const HOLD: &str = "afresh 2026-11-21 right to compute a key-value entry v1";
+
 /// See the module.
 pub(crate) struct Stored {
     engine: Py<Engine>,
     near: bool,
+    atomic: bool,
     /// The name of the cache.
     name: String,
     seal: Option<Seal>,
@@ -38,8 +42,9 @@ impl Stored {
         name: String,
         seal: Option<Seal>,
     ) -> PyResult<Self> {
-        let near = engine.get().get(py)?.store().info().capabilities.near;
-        Ok(Self { engine, near, name, seal })
+        let capabilities = engine.get().get(py)?.store().info().capabilities;
+        let (near, atomic) = (capabilities.near, capabilities.atomic);
+        Ok(Self { engine, near, atomic, name, seal })
     }
 
     fn run<T: Send>(
@@ -49,6 +54,13 @@ impl Stored {
     ) -> PyResult<T> {
         let engine = self.engine.get().get(py)?;
         py.detach(|| block_on(work(engine.store().as_ref()))).or_raise(py)
+    }
+
+    /// The counters of changes of the store, if they tell of all changes of entries.
+    pub(crate) fn generation(&self, py: Python<'_>) -> PyResult<Option<Generation>> {
+        let engine = self.engine.get().get(py)?;
+        let store = engine.store();
+        Ok(store.generation().filter(|_| store.counts_entries()))
     }
 
     /// What the keys of an area begin with. Names that are too long have a place of their own.
@@ -62,7 +74,7 @@ impl Stored {
         format!("k{letter}{long}/{}/", self.name)
     }
 
-    fn key(&self, area: Area, name: &str) -> Result<Key> {
+    pub(crate) fn key(&self, area: Area, name: &str) -> Result<Key> {
         let space = if area == Area::Tag { Space::Count } else { Space::Named };
         let mut key = self.folder(area, is_long(name)).into_bytes();
         if is_long(name) {
@@ -99,7 +111,50 @@ impl Stored {
         (found(datum, marks, bytes.len() as u64), name)
     }
 
-    fn apply(&self, py: Python<'_>, op: Op) -> PyResult<Applied> {
+    /// What is put under a key; `None` for what only memory can keep.
+    fn entry(&self, key: &Key, name: &str, new: &New) -> Result<Option<NewEntry>> {
+        let value = match &new.datum {
+            Datum::Count(count) => Value::Count(*count),
+            Datum::Encoded { codec, bytes } => {
+                let record = Record {
+                    codec,
+                    name: is_long(name).then_some(name),
+                    marks: new.marks.as_ref().map_or_else(Vec::new, |marks| marks.to_vec()),
+                    signature: None,
+                    data: bytes,
+                };
+                Value::Record(record.encode(key.bytes(), self.seal.as_ref())?)
+            }
+            Datum::Shared(_) | Datum::Unreadable => return Ok(None),
+        };
+        Ok(Some(NewEntry { value, ttl: new.ttl, ..NewEntry::record(Bytes::new()) }))
+    }
+
+    /// The operations of a batch: where it may stop in the middle, all conditions are looked at first.
+    fn ops(&self, changes: Vec<Change>) -> Result<Vec<Op>> {
+        let (mut checks, mut ops) = (Vec::new(), Vec::new());
+        for Change { area, name, when, write, .. } in changes {
+            let key = self.key(area, &name)?;
+            let carries = matches!(write, Write::Put(_) | Write::Delete);
+            if when != When::Always && !(carries && self.atomic) {
+                checks.push(Op::Check { key: key.clone(), when });
+            }
+            match write {
+                Write::Nothing => {}
+                Write::Put(new) => {
+                    if let Some(entry) = self.entry(&key, &name, &new)? {
+                        ops.push(Op::Put { key, entry, when });
+                    }
+                }
+                Write::Delete => ops.push(Op::Delete { key, when }),
+                Write::Add { by, ttl } => ops.push(Op::Add { key, by, ttl }),
+            }
+        }
+        checks.append(&mut ops);
+        Ok(checks)
+    }
+
+    fn change(&self, py: Python<'_>, op: Op) -> PyResult<Applied> {
         self.run(py, async |store| store.apply(Batch { objects: Vec::new(), ops: vec![op] }).await)
     }
 }
@@ -133,6 +188,14 @@ impl Backend for Stored {
         Ok(keys.iter().zip(found).map(|(key, entry)| Some(self.found(key, entry?).0)).collect())
     }
 
+    fn hold(&self, py: Python<'_>, name: &str) -> PyResult<Option<Option<Hold>>> {
+        let mut hasher = blake3::Hasher::new_derive_key(HOLD);
+        hasher.update(self.folder(Area::Value, false).as_bytes()).update(name.as_bytes());
+        let fingerprint = Fingerprint::new(*hasher.finalize().as_bytes());
+        let engine = self.engine.get().get(py)?;
+        Ok(engine.hold(&fingerprint).map(Some))
+    }
+
     fn put(
         &self,
         py: Python<'_>,
@@ -142,22 +205,10 @@ impl Backend for Stored {
         when: When,
     ) -> PyResult<Placed> {
         let key = self.key(area, name).or_raise(py)?;
-        let value = match &new.datum {
-            Datum::Count(count) => Value::Count(*count),
-            Datum::Encoded { codec, bytes } => {
-                let record = Record {
-                    codec,
-                    name: is_long(name).then_some(name),
-                    marks: new.marks.as_ref().map_or_else(Vec::new, |marks| marks.to_vec()),
-                    signature: None,
-                    data: bytes,
-                };
-                Value::Record(record.encode(key.bytes(), self.seal.as_ref()).or_raise(py)?)
-            }
-            Datum::Shared(_) | Datum::Unreadable => return Ok(Placed::Refused),
+        let Some(entry) = self.entry(&key, name, &new).or_raise(py)? else {
+            return Ok(Placed::Refused);
         };
-        let entry = NewEntry { value, ttl: new.ttl, ..NewEntry::record(Bytes::new()) };
-        Ok(match self.apply(py, Op::Put { key, entry, when })? {
+        Ok(match self.change(py, Op::Put { key, entry, when })? {
             Applied::All(_) => Placed::Done,
             Applied::Refused { .. } => Placed::Refused,
         })
@@ -185,7 +236,7 @@ impl Backend for Stored {
 
     fn delete(&self, py: Python<'_>, area: Area, name: &str, when: When) -> PyResult<bool> {
         let key = self.key(area, name).or_raise(py)?;
-        Ok(matches!(self.apply(py, Op::Delete { key, when })?, Applied::All(_)))
+        Ok(matches!(self.change(py, Op::Delete { key, when })?, Applied::All(_)))
     }
 
     fn page(
@@ -229,6 +280,19 @@ impl Backend for Stored {
             }
         }
         Ok((found, next))
+    }
+
+    fn apply(&self, py: Python<'_>, changes: Vec<Change>) -> PyResult<bool> {
+        let adds = changes.iter().any(|change| matches!(change.write, Write::Add { .. }));
+        let batch = Batch { objects: Vec::new(), ops: self.ops(changes).or_raise(py)? };
+        let engine = self.engine.get().get(py)?;
+        match py.detach(|| block_on(engine.store().apply(batch))) {
+            Ok(Applied::All(_)) => Ok(true),
+            Ok(Applied::Refused { .. }) => Ok(false),
+            // A record has taken the place of a counter.
+            Err(error) if adds && error.kind() == Kind::Config => Ok(false),
+            Err(error) => Err(error).or_raise(py),
+        }
     }
 
     fn clear(&self, py: Python<'_>) -> PyResult<()> {

@@ -21,7 +21,7 @@ use pyo3::types::{PyBytes, PyString, PyTuple};
 use quick_cache::unsync::Cache;
 use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, Weighter};
 
-use super::backend::{Area, Backend, Datum, Found, Marks, New, Page, Placed};
+use super::backend::{Area, Backend, Change, Datum, Found, Marks, New, Page, Placed, Write};
 use crate::attached::Attached;
 
 /// What an entry costs beside its name and value: a row, a place in the index, allocations.
@@ -178,6 +178,42 @@ impl Table {
         }
     }
 
+    /// Adds to a counter, which begins with `ttl`; `None` where something else is there.
+    fn add(&mut self, area: Area, name: &str, by: i64, ttl: Option<Duration>) -> Option<i64> {
+        let Some(row) = self.live(area, name) else {
+            let new = New { datum: Datum::Count(by), marks: None, ttl, pinned: true };
+            self.put(area, name, new, 0);
+            return Some(by);
+        };
+        let Datum::Count(count) = row.datum else { return None };
+        if row.marks.is_some() {
+            return None;
+        }
+        let count = count.saturating_add(by);
+        let place = self.index.get(&Query { area, name }).copied()?;
+        let name = row.name.clone();
+        self.sequence += 1;
+        if let Some(Some(row)) = self.rows.get_mut(place.row as usize) {
+            row.datum = Datum::Count(count);
+            row.version = self.sequence;
+            row.pinned = true;
+            if place.weight != 0 {
+                let stamp = row.version;
+                row.stamp = stamp;
+                self.insert(Key { area, name }, Place { row: place.row, weight: 0, stamp });
+            }
+        }
+        Some(count)
+    }
+
+    /// Whether a change may be made: its condition holds, and a counter is added to.
+    fn admits(&self, change: &Change) -> bool {
+        let row = self.live(change.area, &change.name);
+        let counts = |row: &Row| matches!(row.datum, Datum::Count(_)) && row.marks.is_none();
+        change.when.holds(row.map(|row| Version(row.version)))
+            && (!matches!(change.write, Write::Add { .. }) || row.is_none_or(counts))
+    }
+
     /// Moves the hand on.
     fn sweep(&mut self) {
         let mut now = None;
@@ -239,31 +275,33 @@ impl Backend for Memory {
         by: i64,
         ttl: Option<Duration>,
     ) -> PyResult<Option<i64>> {
+        self.with(py, |table| table.add(area, name, by, ttl))
+    }
+
+    fn apply(&self, py: Python<'_>, changes: Vec<Change>) -> PyResult<bool> {
+        // Asked while the table is not in use, as in `put`.
+        let size = |change: &Change| match &change.write {
+            Write::Put(new) => footprint(py, &new.datum),
+            _ => 0,
+        };
+        let sizes: Vec<u64> = changes.iter().map(size).collect();
         self.with(py, |table| {
-            let Some(row) = table.live(area, name) else {
-                let new = New { datum: Datum::Count(by), marks: None, ttl, pinned: true };
-                table.put(area, name, new, 0);
-                return Some(by);
-            };
-            let Datum::Count(count) = row.datum else { return None };
-            if row.marks.is_some() {
-                return None;
+            if !changes.iter().all(|change| table.admits(change)) {
+                return false;
             }
-            let count = count.saturating_add(by);
-            let place = table.index.get(&Query { area, name }).copied()?;
-            let name = row.name.clone();
-            table.sequence += 1;
-            if let Some(Some(row)) = table.rows.get_mut(place.row as usize) {
-                row.datum = Datum::Count(count);
-                row.version = table.sequence;
-                row.pinned = true;
-                if place.weight != 0 {
-                    let stamp = row.version;
-                    row.stamp = stamp;
-                    table.insert(Key { area, name }, Place { row: place.row, weight: 0, stamp });
+            for (Change { area, name, write, .. }, size) in changes.into_iter().zip(sizes) {
+                match write {
+                    Write::Nothing => {}
+                    Write::Put(new) => {
+                        table.put(area, &name, new, size);
+                    }
+                    Write::Delete => table.take(area, &name),
+                    Write::Add { by, ttl } => {
+                        table.add(area, &name, by, ttl);
+                    }
                 }
             }
-            Some(count)
+            true
         })
     }
 
@@ -314,7 +352,7 @@ impl Backend for Memory {
 }
 
 /// Bytes that a value takes, roughly.
-fn footprint(py: Python<'_>, datum: &Datum) -> u64 {
+pub(crate) fn footprint(py: Python<'_>, datum: &Datum) -> u64 {
     let size = match datum {
         Datum::Count(_) | Datum::Unreadable => 0,
         Datum::Encoded { bytes, .. } => bytes.len(),

@@ -5,18 +5,22 @@
 
 use std::sync::Arc;
 
+use afresh::Bytes;
 use pyo3::exceptions::PyException;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyTuple};
 
 use super::backend::{Backend, Datum};
+use super::state::Kind;
 use crate::tier::is_immutable;
 use crate::{errors, frame, warnings};
 
-/// The codec that was configured; what is stored never chooses another.
+/// The codec that was configured; what is stored never chooses another. It says with each value under which name it is
+/// to be stored.
 pub(crate) struct Codec {
     object: Py<PyAny>,
+    /// The usual one.
     name: Arc<str>,
     /// It gives back what it was given, so that a value that never went through it is no different.
     exact: bool,
@@ -57,13 +61,29 @@ impl Codec {
             .object
             .bind(py)
             .call_method1(intern!(py, "encode"), (value,))
-            .and_then(|pair| pair.extract::<(Bound<'_, PyBytes>, Bound<'_, PyList>)>())
-            .and_then(|(pickle, buffers)| frame::pack(&pickle, &buffers));
+            .and_then(|parts| parts.extract::<(Bound<'_, PyBytes>, Bound<'_, PyList>, String)>())
+            .and_then(|(data, buffers, name)| Ok((frame::pack(&data, &buffers)?, name)));
         match encoded {
-            Ok(parts) => Ok(Datum::Encoded { codec: self.name.clone(), bytes: parts.to_bytes() }),
+            Ok((parts, name)) => {
+                let codec = if *name == *self.name { self.name.clone() } else { name.into() };
+                Ok(Datum::Encoded { codec, bytes: parts.to_bytes() })
+            }
             Err(error) if error.is_instance_of::<PyException>(py) => Err(refused(py, value, error)),
             Err(error) => Err(error),
         }
+    }
+
+    /// The bytes of a value, as they are or would be stored; `None` where it cannot be read.
+    pub(crate) fn raw(&self, py: Python<'_>, datum: Datum) -> PyResult<Option<Bytes>> {
+        Ok(match datum {
+            Datum::Encoded { bytes, .. } => Some(bytes),
+            Datum::Count(count) => Some(count.to_string().into()),
+            Datum::Unreadable => None,
+            Datum::Shared(value) => match self.encode(value.bind(py))? {
+                Datum::Encoded { bytes, .. } => Some(bytes),
+                _ => None,
+            },
+        })
     }
 
     /// The value; `None`, with a warning, where it cannot be read.
@@ -78,6 +98,9 @@ impl Codec {
             Datum::Unreadable => return Ok(None),
             Datum::Encoded { codec, bytes } => (codec, bytes),
         };
+        if let Some(kind) = Kind::named(&codec) {
+            return kind.value(py, &bytes);
+        }
         let decoded = frame::parts(py, &bytes, false).and_then(|(pickle, buffers)| {
             let arguments: Bound<'_, PyTuple> = (&*codec, pickle, buffers).into_pyobject(py)?;
             self.object.bind(py).call_method1(intern!(py, "decode"), arguments)

@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use afresh_core::{Kind, ObjectId, Store};
 use afresh_store_sqlite::{SqliteOptions, SqliteStore};
@@ -43,6 +44,22 @@ fn a_removed_folder_is_made_again() {
     assert!(get(&store, "never").is_none());
     put(&store, "c").unwrap();
     assert!(get(&open(&path), "c").is_some());
+}
+
+#[test]
+fn one_that_only_reads_notices_that_another_made_the_folder_again() {
+    let (_parent, path) = folder();
+    let store = open(&path);
+    put(&store, "a").unwrap();
+    fs::remove_dir_all(&path).unwrap();
+    let other = open(&path);
+    put(&other, "b").unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    while get(&store, "b").is_none() {
+        assert!(Instant::now() < end, "an open file that was removed is not read for ever");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(get(&store, "a").is_none());
 }
 
 #[test]

@@ -552,3 +552,25 @@ fn a_writer_that_stands_still_delays_no_reader() {
     is_merged(&store);
     assert_eq!(waiting(&path).0, 0);
 }
+
+#[test]
+fn what_only_counts_waits_too_and_moves_nothing_into_the_tables() {
+    let (_parent, dir) = folder();
+    let (one_handle, other) = (open(&dir), open(&dir));
+    record(&one_handle, 1, When::Absent);
+    let hits = Key::count("hits");
+    let count = |by| {
+        let touch = Op::Touch { key: named(Space::Head, 1), ago: Duration::ZERO };
+        let ops = vec![touch, Op::Add { key: hits.clone(), by, ttl: None }];
+        let applied = block_on(one_handle.apply(Batch { objects: vec![], ops })).unwrap();
+        done(applied).last().and_then(|done| done.count)
+    };
+    assert_eq!((count(2), count(3)), (Some(2), Some(5)));
+    assert_eq!(waiting(&dir), (3, 0));
+    let found = one(&other, hits.clone()).unwrap();
+    assert_eq!(found.value, afresh_core::Value::Count(5));
+    // A scan has everything in the tables, once.
+    assert_eq!(keys(&other, Scan::new(Space::Count)), ["hits"]);
+    assert_eq!(waiting(&dir), (0, 3));
+    assert_eq!(one(&one_handle, hits).unwrap().value, afresh_core::Value::Count(5));
+}

@@ -7,11 +7,16 @@
 
 mod mongodb;
 mod process;
+mod proxy;
+pub mod redis;
 mod s3;
+mod sql;
 
 pub use mongodb::Mongo;
 pub use process::{Server, free_port};
+pub use proxy::{Proxy, Wire};
 pub use s3::S3;
+pub use sql::Sql;
 
 use std::path::{Path, PathBuf};
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from afresh import warn
 from afresh.cache import conditions, ttl
 from afresh.cache.conditions import Raised
+from afresh.cache.detect import Above
 from afresh.cache.steps import Ask, Call
 from afresh.errors import AfreshError
 
@@ -31,6 +32,16 @@ if TYPE_CHECKING:
         left: float | None
 
 
+class _Nothing:
+    """Stands for a right where there is none to be had."""
+
+    def release(self) -> None:
+        pass
+
+
+_ABSENT, _NOTHING = object(), _Nothing()
+
+
 class Keep:
     """What is to be kept of results, and how: the options that all strategies share."""
 
@@ -40,12 +51,15 @@ class Keep:
         condition: conditions.Condition,
         time_condition: ttl.Span,
         tags: tuple[Template, ...],
+        upper: bool = False,
     ) -> None:
         ttl.check(lasts)
         self.ttl = lasts
         self.condition = conditions.check(condition)
         self.slower_than = None if time_condition is None else ttl.seconds(time_condition)
         self.tags = tags
+        #: What rests on an answer of any cache is not kept.
+        self.upper = upper
 
 
 class Asked:
@@ -65,25 +79,52 @@ class Asked:
         self.cache, self.face, self.key = cache, face, key
         self.call, self.args, self.kwargs, self.arguments = call, args, kwargs, arguments
         if keyed:
-            self.route: Route = cache._routes.of(key)
+            #: Where it lives, whatever transaction there is: counts and locks are nobody's to take back.
+            self.route: Route = cache._routes.plain(key)
 
     def ask(self, call: Callable[..., Any], *args: Any) -> Ask:
         return Ask(self.route.near, call, *args)
 
     def find(self) -> Steps:
-        """The entry under the key, or None."""
-        return (yield self.ask(self._find))
+        """The entry under the key, or None; with what stands around ``get``."""
+        if self.cache._around.idle:
+            return (yield self.ask(self._find, self.key))
+        found: Entry | None = None
 
-    def _find(self) -> Entry | None:
-        if self.cache._switches.off("get", self.key):
+        def look(key: str, default: Any) -> Any:
+            nonlocal found
+            found = self._find(key)
+            return default if found is None else found[0]
+
+        def ask(key: str, default: Any) -> Ask:
+            return self.ask(look, key, default)
+
+        get = type(self.cache)._get.raw  # type: ignore[attr-defined]
+        steps = self.cache._around.steps(self.face, get, (self.key, _ABSENT), {}, ask, locks=False)
+        value = yield from steps
+        if value is _ABSENT:
+            return None
+        # A middleware may give what it likes.
+        return found if found is not None and found[0] is value else (value, 0, None)
+
+    def _find(self, key: str) -> Entry | None:
+        if self.cache._switches.off("get", key):
             return None
         try:
-            return self.route.kv.read(self.key)  # type: ignore[return-value]
+            return self.cache._routes.of(key).kv.read(key)  # type: ignore[return-value]
         except AfreshError as error:
             self.cache._degrade(error)
             return None
         finally:
             warn.emit()
+
+    def hold(self) -> Any:
+        """The right to compute the key, alone on this host, to be released; None while somebody has it."""
+        try:
+            return self.route.kv.hold(self.key)
+        except AfreshError as error:
+            self.cache._degrade(error)
+            return _NOTHING
 
     def hit(self, strategy: str, entry: Entry) -> None:
         """An answer is given from the cache."""
@@ -95,9 +136,10 @@ class Asked:
 
     def begin(self, keep: Keep, flight: Flight) -> Steps:
         """The tags of the call with their epochs as they are now, before anything is computed."""
-        if not keep.tags and self.route.never_fails:
+        told = self.route.never_fails and self.cache._transactions.current() is None
+        if told and not keep.tags and not self.cache._registered:
             return None
-        return (yield self.ask(self.cache._begin, self.route, flight, [tag(self.arguments) for tag in keep.tags]))
+        return (yield self.ask(self.cache._begin, flight, [tag(self.arguments) for tag in keep.tags]))
 
     def compute(
         self,
@@ -113,25 +155,33 @@ class Asked:
         marks = yield from self.begin(keep, flight)
         version = 0 if found is None else found[1]
         began = time.monotonic()
+        above = Above() if keep.upper else None
         try:
-            result = yield self.run()
+            if above is None:
+                result = yield self.run()
+            else:
+                with above:
+                    result = yield self.run()
         except Exception as error:
             if conditions.judged(keep.condition, error, self):
-                yield self.ask(self._store, keep, flight, marks, version, Raised(error), form)
+                yield from self.store(keep, flight, marks, version, Raised(error), form)
             raise
+        if above is not None and above.hit:
+            return result
         if keep.slower_than is None or time.monotonic() - began > keep.slower_than:
             if conditions.judged(keep.condition, result, self):
-                yield self.ask(self._store, keep, flight, marks, version, result, form)
+                yield from self.store(keep, flight, marks, version, result, form)
         return result
 
-    def _store(self, keep: Keep, flight: Flight, marks: Any, version: int, result: Any, form: Any) -> None:
+    def store(self, keep: Keep, flight: Flight, marks: Any, version: int, result: Any, form: Any) -> Steps:
+        """Keeps a result, unless its key was deleted or set since it began to be computed."""
         try:
             span = ttl.of_call(keep.ttl, self.args, self.kwargs, result)
             value = result if form is None else form(self, result, span)
         except Exception as error:  # noqa: BLE001 - the user's own code
             warn.once(f"a lifetime could not be computed ({error!r}); the result is returned and not kept")
             return
-        self.cache._publish(flight, self.key, value, span, marks, version)
+        yield from self.cache._store(self.face, flight, self.key, value, span, marks, version)
 
 
 def given(value: Any) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from afresh.cache import routes
 from afresh.cache.keys import Template
-from afresh.cache.steps import Ask
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,9 +31,7 @@ class Invalidate:
         values = {**asked.arguments, **self.others}
         values.update((name, asked.arguments[argument]) for name, argument in self.names.items())
         pattern = self.template(values, routes.escape)
-        pages = asked.cache._delete_match(pattern)
-        while (yield Ask(asked.cache._near(), next, pages, None)) is not None:
-            pass
+        yield from asked.cache._steps(asked.face, type(asked.cache).delete_match, pattern)
         return result
 
 

@@ -49,9 +49,7 @@ class Recording:
 
     def end(self) -> Steps:
         if self._kept:
-            yield self._asked.ask(
-                self._asked._store, self._keep, self._flight, self._marks, 0, self._pieces, None
-            )
+            yield from self._asked.store(self._keep, self._flight, self._marks, 0, self._pieces, None)
 
     def close(self) -> None:
         self._asked.cache._flights.leave(self._flight)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from afresh import warn
 from afresh.cache import ttl
-from afresh.cache.steps import Spawn
+from afresh.cache.steps import Spawn, Wait
 from afresh.cache.strategies.asked import given
 from afresh.errors import AfreshError, ConfigError
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from afresh.cache.steps import Steps
     from afresh.cache.strategies.asked import Asked, Entry, Keep
 
+
+# Seconds between two looks whether another process has done computing.
+_FIRST, _LAST = 0.0005, 0.01
 
 # Who refreshes needs no name: whoever gets the lock is the one.
 _TURN = "refresh"
@@ -77,7 +80,7 @@ class Simple:
         def compute(flight: Flight) -> Steps:
             if self.lock:
                 return (yield from self._alone(asked, flight, found))
-            return (yield from self._again(asked, flight, found))
+            return (yield from self._held(asked, flight, found))
 
         def again() -> Steps:
             entry = yield from self.look(asked)
@@ -95,6 +98,23 @@ class Simple:
         if entry is not None and (found is None or entry[1] != found[1]):
             return given(self.answer(entry))
         return (yield from self.compute(asked, flight, entry))
+
+    def _held(self, asked: Asked, flight: Flight, found: Entry | None) -> Steps:
+        """With the right of this host to compute the key, where its processes share the store; the kernel takes it back
+        from an owner that vanishes."""
+        if asked.route.never_fails or flight.within:
+            # Who has begun another computation waits for nobody, or two could wait for each other.
+            return (yield from self._again(asked, flight, found))
+        pause = _FIRST
+        held = asked.hold()
+        while held is None:
+            yield Wait(None, pause)
+            pause = min(pause * 1.5, _LAST)
+            held = asked.hold()
+        try:
+            return (yield from self._again(asked, flight, found))
+        finally:
+            held.release()
 
     def _alone(self, asked: Asked, flight: Flight, found: Entry | None) -> Steps:
         span = ttl.seconds(self.keep.ttl) if not callable(self.keep.ttl) else 60.0
@@ -122,6 +142,8 @@ class Simple:
             return (None,)
             yield
 
+        # A transaction that this was begun in may be over before it is done.
+        asked.cache._transactions.leave()
         try:
             yield from asked.cache._flights.fly(f"{self.name} refresh {asked.face}", asked.key, compute, again)
             return True
@@ -272,6 +294,7 @@ class Failover(Simple):
 
     def __init__(self, keep: Keep, exceptions: Any) -> None:
         super().__init__(keep)
+        #: None: those of the cache.
         self.exceptions = exceptions
 
     def steps(self, asked: Asked) -> Steps:
@@ -285,7 +308,7 @@ class Failover(Simple):
 
         try:
             return (yield from asked.cache._flights.fly(f"fail {asked.face}", asked.key, compute, again))
-        except self.exceptions:
+        except self.exceptions or asked.cache._fail_exceptions:
             entry = yield from asked.find()
             if entry is None:
                 raise

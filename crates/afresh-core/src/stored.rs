@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use afresh_core::{
+use crate::{
     Bytes, Entry, Error, Kind, Labels, NewEntry, ObjectRef, Result, Status, Tag, Timestamp, Value,
     Version,
 };
@@ -17,8 +17,7 @@ const FORMAT: u8 = 1;
 /// An entry on its way to or from a server.
 ///
 /// ```
-/// use afresh_core::{NewEntry, Timestamp, Version};
-/// use afresh_remote::Stored;
+/// use afresh_core::{NewEntry, Stored, Timestamp, Version};
 ///
 /// let stored = Stored::new(NewEntry::record("42"), Version(7), Timestamp::from_millis(0));
 /// let again = Stored::decode(&stored.encode()?)?;
@@ -41,7 +40,9 @@ pub struct Stored {
 impl Stored {
     /// What `entry` is stored as. `now` is the server's time, for an entry that brings none.
     pub fn new(entry: NewEntry, version: Version, now: Timestamp) -> Self {
-        let Labels { function, status, tags, group, time } = entry.labels;
+        let Labels { function, status, mut tags, group, time } = entry.labels;
+        tags.sort();
+        tags.dedup();
         let (record, count) = match entry.value {
             Value::Record(bytes) => (Some(bytes.to_vec()), 0),
             Value::Count(count) => (None, count),

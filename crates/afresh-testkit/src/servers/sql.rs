@@ -1,0 +1,364 @@
+//! Private PostgreSQL and MariaDB servers: a fresh database in a temporary folder, on a free port, not synced to disk.
+//!
+//! Both refuse to run as root, and are then run as the users that their packages made. They speak TLS where `openssl`
+//! is there to make certificates.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{Server, free_port, is_root, program};
+
+const POSTGRES: [&str; 4] = [
+    "/usr/lib/postgresql/17/bin",
+    "/usr/lib/postgresql/16/bin",
+    "/usr/lib/postgresql/15/bin",
+    "/usr/lib/postgresql/14/bin",
+];
+
+const MARIADB: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running server with a database `cache` of a user `ada`, whose password is `s3cret`.
+#[derive(Debug)]
+pub struct Sql {
+    server: Server,
+    scheme: &'static str,
+    folder: PathBuf,
+    port: u16,
+}
+
+impl Sql {
+    /// A PostgreSQL server; `None` where it is not installed.
+    pub fn postgres() -> Option<Self> {
+        let (postgres, initdb) = (program("postgres", &POSTGRES)?, program("initdb", &POSTGRES)?);
+        let (port, user) = (free_port(), "postgres");
+        let folder = folder(port, user);
+        let data = text(&folder.join("data"));
+        let password = text(&folder.join("password"));
+        fs::write(&password, "s3cret").unwrap();
+        give(&folder, user);
+        run(
+            user,
+            &[
+                &text(&initdb),
+                "-D",
+                &data,
+                "-U",
+                "ada",
+                "-A",
+                "scram-sha-256",
+                "--pwfile",
+                &password,
+                "-E",
+                "UTF8",
+                "--no-locale",
+                "--no-sync",
+            ],
+        );
+        let mut command = as_user(user);
+        command.extend([text(&postgres), "-D".to_owned(), data]);
+        let (port_text, sockets) = (port.to_string(), text(&folder));
+        let mut settings = vec![
+            format!("port={port_text}"),
+            format!("unix_socket_directories={sockets}"),
+            "listen_addresses=127.0.0.1".to_owned(),
+            "fsync=off".to_owned(),
+            "full_page_writes=off".to_owned(),
+            "max_connections=60".to_owned(),
+        ];
+        if certificates(&folder, user) {
+            settings.extend([
+                "ssl=on".to_owned(),
+                format!("ssl_cert_file={sockets}/cert.pem"),
+                format!("ssl_key_file={sockets}/key.pem"),
+            ]);
+        }
+        command.extend(settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]));
+        let server = Server::start(command).listening(port, PATIENCE);
+        let sql = Self { server, scheme: "postgresql", folder, port };
+        sql.ask("postgres", "CREATE DATABASE cache");
+        Some(sql)
+    }
+
+    /// A MariaDB server; `None` where it is not installed.
+    pub fn mariadb() -> Option<Self> {
+        Self::mariadb_with(&[])
+    }
+
+    /// The same, with more options for the server.
+    pub fn mariadb_with(options: &[&str]) -> Option<Self> {
+        let mariadbd = program("mariadbd", &MARIADB)?;
+        let install = program("mariadb-install-db", &MARIADB)?;
+        let (port, user) = (free_port(), "mysql");
+        let folder = folder(port, user);
+        let (home, data) = (text(&folder), text(&folder.join("data")));
+        fs::write(
+            folder.join("init.sql"),
+            "CREATE DATABASE IF NOT EXISTS cache;\n\
+             CREATE USER IF NOT EXISTS 'ada'@'%' IDENTIFIED BY 's3cret';\n\
+             GRANT ALL ON *.* TO 'ada'@'%' WITH GRANT OPTION;\n",
+        )
+        .unwrap();
+        give(&folder, user);
+        run(
+            user,
+            &[
+                &text(&install),
+                "--no-defaults",
+                &format!("--datadir={data}"),
+                "--skip-test-db",
+                "--auth-root-authentication-method=normal",
+            ],
+        );
+        let mut command = as_user(user);
+        command.extend([
+            text(&mariadbd),
+            "--no-defaults".to_owned(),
+            format!("--datadir={data}"),
+            format!("--socket={home}/socket"),
+            format!("--pid-file={home}/pid"),
+            format!("--port={port}"),
+            "--bind-address=127.0.0.1".to_owned(),
+            format!("--init-file={home}/init.sql"),
+            "--innodb-flush-log-at-trx-commit=2".to_owned(),
+            "--innodb-doublewrite=0".to_owned(),
+            "--skip-name-resolve".to_owned(),
+            "--innodb-buffer-pool-size=64M".to_owned(),
+        ]);
+        command.extend(options.iter().map(|option| (*option).to_owned()));
+        if certificates(&folder, user) {
+            command.extend([
+                format!("--ssl-cert={home}/cert.pem"),
+                format!("--ssl-key={home}/key.pem"),
+            ]);
+        }
+        let server = Server::start(command).listening(port, PATIENCE);
+        Some(Self { server, scheme: "mysql", folder, port })
+    }
+
+    /// The address of a store whose tables begin with `prefix`.
+    pub fn url(&self, prefix: &str) -> String {
+        format!("{}&timeout=10", self.bare(&format!("prefix={prefix}")))
+    }
+
+    /// The address with these options.
+    pub fn bare(&self, options: &str) -> String {
+        let (scheme, port) = (self.scheme, self.port);
+        format!("{scheme}://ada:s3cret@127.0.0.1:{port}/cache?{options}")
+    }
+
+    /// The certificate of those who signed the server's, where it has one.
+    pub fn authority(&self) -> Option<PathBuf> {
+        Some(self.folder.join("ca.pem")).filter(|file| file.is_file())
+    }
+
+    /// Runs a statement with the server's own client; its answer, without decoration.
+    pub fn sql(&self, statement: &str) -> String {
+        self.ask("cache", statement)
+    }
+
+    fn ask(&self, database: &str, statement: &str) -> String {
+        let port = self.port.to_string();
+        let mut command = if self.scheme == "postgresql" {
+            let mut command = Command::new(program("psql", &POSTGRES).unwrap());
+            command.env("PGPASSWORD", "s3cret").args(["-h", "127.0.0.1", "-p", &port, "-U", "ada"]);
+            command.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", database]);
+            command.args(["-c", statement]);
+            command
+        } else {
+            let mut command = Command::new(program("mariadb", &MARIADB).unwrap());
+            command.args([
+                "--no-defaults",
+                "-h",
+                "127.0.0.1",
+                "-P",
+                &port,
+                "-u",
+                "ada",
+                "-ps3cret",
+            ]);
+            command.args(["-N", "-B", database, "-e", statement]);
+            command
+        };
+        let begun = Instant::now();
+        loop {
+            let output = command.output().unwrap();
+            if output.status.success() {
+                return String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            }
+            let said = String::from_utf8_lossy(&output.stderr);
+            // It listens before it answers.
+            assert!(
+                begun.elapsed() < PATIENCE && said.contains("starting up"),
+                "{statement}: {said}"
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Its processes: PostgreSQL has one for each connection.
+    fn processes(&self) -> Vec<u32> {
+        let parent = self.server.pid();
+        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+        let children = children.unwrap_or_default();
+        let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+        std::iter::once(parent).chain(children).collect()
+    }
+
+    fn signal(&self, signal: &str) {
+        for process in self.processes() {
+            // One may have ended meanwhile.
+            let _ = Command::new("kill")
+                .args([signal, &process.to_string()])
+                .stderr(Stdio::null())
+                .status();
+        }
+    }
+
+    /// Stops it without ending it: connections stay open and nothing is answered.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    /// Kills it at once, with all that it started.
+    pub fn kill(&self) {
+        let processes = self.processes();
+        self.server.kill();
+        for process in processes.iter().skip(1) {
+            let _ = Command::new("kill")
+                .args(["-KILL", &process.to_string()])
+                .stderr(Stdio::null())
+                .status();
+        }
+        let begun = Instant::now();
+        while processes.iter().any(|process| Path::new(&format!("/proc/{process}")).exists()) {
+            assert!(begun.elapsed() < PATIENCE, "{processes:?} do not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Starts it again after [`kill`](Self::kill), and waits until it answers.
+    pub fn restart(&self) {
+        self.server.restart();
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(begun.elapsed() < PATIENCE, "it does not come back");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.sql("SELECT 1");
+    }
+}
+
+impl Drop for Sql {
+    fn drop(&mut self) {
+        self.resume();
+        self.kill();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn folder(port: u16, user: &str) -> PathBuf {
+    clean(user);
+    let name = format!("afresh-test-{user}-{}-{port}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    fs::create_dir(&folder).unwrap();
+    folder
+}
+
+/// Removes what test programs left behind that are gone: a server that all tests share is dropped by nobody.
+fn clean(user: &str) {
+    for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let rest = name.strip_prefix(&format!("afresh-test-{user}-"));
+        let owner = rest.and_then(|rest| rest.split('-').next());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Hands files to the user as whom the server runs.
+fn give(path: &Path, user: &str) {
+    if !is_root() {
+        return;
+    }
+    let id = |flag: &str| {
+        let output = Command::new("id").args([flag, user]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().parse::<u32>().ok()
+    };
+    chown(path, id("-u"), id("-g")).unwrap();
+    for file in fs::read_dir(path).into_iter().flatten().flatten() {
+        chown(file.path(), id("-u"), id("-g")).unwrap();
+    }
+}
+
+/// What runs a program as `user`. A change of user makes a process forget that it should die with its parent.
+fn as_user(user: &str) -> Vec<String> {
+    if !is_root() {
+        return Vec::new();
+    }
+    ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--pdeathsig", "KILL"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+fn run(user: &str, command: &[&str]) {
+    let mut all = as_user(user);
+    all.extend(command.iter().map(|word| (*word).to_owned()));
+    let output = Command::new(&all[0]).args(&all[1..]).current_dir("/").output().unwrap();
+    assert!(output.status.success(), "{all:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Makes an authority and a certificate for this machine; whether that could be done.
+fn certificates(folder: &Path, user: &str) -> bool {
+    let Some(openssl) = program("openssl", &[]) else { return false };
+    let key =
+        ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=afresh"];
+    fs::write(folder.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
+    let orders: [&[&str]; 3] = [
+        &["req", "-x509", "-days", "2", "-keyout", "ca.key", "-out", "ca.pem"],
+        &["req", "-keyout", "key.pem", "-out", "request.pem"],
+        &[
+            "x509",
+            "-req",
+            "-in",
+            "request.pem",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-extfile",
+            "names",
+            "-out",
+            "cert.pem",
+        ],
+    ];
+    for order in orders {
+        let mut command = Command::new(&openssl);
+        command.current_dir(folder).args(order);
+        if order[0] == "req" {
+            command.args(key);
+        }
+        if !command.output().is_ok_and(|output| output.status.success()) {
+            return false;
+        }
+    }
+    give(folder, user);
+    true
+}

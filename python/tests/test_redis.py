@@ -1,0 +1,151 @@
+"""The store on Redis from Python: shared by processes, answered from memory, and told at once of what others change."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+
+import afresh
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Server:
+    """A private Redis, gone with the test."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/?timeout=10"
+        self.start()
+
+    def start(self) -> None:
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"]
+        apart = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+        self.process = subprocess.Popen([*apart, *command], stdout=subprocess.DEVNULL)
+        until(lambda: self.cli("PING") == "PONG")
+
+    def cli(self, *words: str) -> str:
+        command = ["redis-cli", "-p", str(self.port), *words]
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+    def looked(self) -> int:
+        """How often an entry was looked up."""
+        stats = self.cli("INFO", "commandstats").splitlines()
+        return sum(int(line.split("calls=")[1].split(",")[0]) for line in stats if "_mget:" in line)
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def until(holds, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def server():
+    try:
+        afresh.Client("redis://127.0.0.1:1").close()
+    except afresh.UnsupportedError:
+        pytest.skip("this build has no driver for redis:")
+    if not shutil.which("redis-server"):
+        assert os.environ.get("AFRESH_TEST_SERVERS") != "required"
+        pytest.skip("no redis-server")
+    server = Server()
+    yield server
+    server.stop()
+
+
+def warm(function, server: Server, argument: int) -> int:
+    """Calls until the answer comes from memory."""
+    while True:
+        before = server.looked()
+        answer = function(argument)
+        if server.looked() == before:
+            return answer
+
+
+OTHER = """
+    import sys
+    import afresh
+
+    with afresh.Client(sys.argv[1]) as client:
+        print(client.invalidate(tags=["t"]))
+"""
+
+
+def test_hits_come_from_memory_until_another_process_takes_them_back(server, runs, apart):
+    @afresh.memo(store=server.url, tags=["t"])
+    def double(x):
+        runs.mark()
+        return 2 * x
+
+    assert double(4) == 8
+    assert warm(double, server, 4) == 8
+    before = server.looked()
+    for _ in range(1000):
+        assert double(4) == 8
+    assert server.looked() == before and runs.count == 1
+    assert apart(OTHER, server.url).strip() == "1"
+    # It is told at the latest when the other process has ended, or moments after.
+    time.sleep(0.05)
+    assert double(4) == 8
+    assert runs.count == 2
+    warm(double, server, 4)
+    server.cli("CLIENT", "KILL", "TYPE", "normal")
+    until(lambda: apart(OTHER, server.url).strip() == "1")
+    time.sleep(0.05)
+    assert double(4) == 8
+    assert runs.count == 3
+
+
+def test_a_server_that_goes_away_costs_no_value(server, runs, said):
+    @afresh.memo(store=server.url)
+    def double(x):
+        runs.mark()
+        return 2 * x
+
+    assert double(1) == 2
+    warm(double, server, 1)
+    server.stop()
+    time.sleep(0.1)
+    with said:
+        assert double(1) == 2 and double(2) == 4
+    assert runs.count == 3
+    assert any("cannot be reached" in text for text in said), said
+    server.start()
+
+    def again() -> bool:
+        """Whether the server is used again: an answer was found that nobody computed just now."""
+        before = runs.count
+        return double(3) == 6 and runs.count == before
+
+    until(again)
+
+
+def test_processes_share_answers(server, runs, apart):
+    script = """
+        import sys
+        import afresh
+
+        @afresh.memo(store=sys.argv[1])
+        def double(x):
+            open("runs", "a").write("x")
+            return 2 * x
+
+        print(double(21))
+    """
+    assert [apart(script, server.url).strip() for _ in range(3)] == ["42"] * 3
+    assert runs.count == 1
