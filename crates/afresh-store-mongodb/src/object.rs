@@ -9,7 +9,7 @@ use std::time::Duration;
 use afresh_core::{Blob, Bytes, Error, Kind, ObjectId, ObjectInfo, Removed, Result, Timestamp};
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId as Unique;
-use mongodb::bson::{Bson, DateTime, Document, doc};
+use mongodb::bson::{DateTime, Document, doc};
 
 use crate::entry::{binary, date};
 use crate::error::{corrupt, error, is_duplicate};
@@ -151,17 +151,14 @@ impl MongoStore {
         found.into_iter().map(info).collect()
     }
 
-    /// How many objects there are, and their bytes.
+    /// How many objects there are, and their bytes. Added up here: FerretDB's `$sum` of a field is 0.
     pub(crate) async fn object_usage(&self) -> Result<(u64, u64)> {
-        let sum = doc! { "$group": { "_id": null, "count": { "$sum": 1_i64 }, "bytes": { "$sum": "$length" } } };
-        let mut found = self.objects.aggregate([sum]).await.map_err(error)?;
-        let Some(document) = found.try_next().await.map_err(error)? else { return Ok((0, 0)) };
-        let number = |name| match document.get(name) {
-            Some(Bson::Int32(number)) => u64::from(number.unsigned_abs()),
-            Some(Bson::Int64(number)) => number.unsigned_abs(),
-            Some(Bson::Double(number)) => *number as u64,
-            _ => 0,
-        };
-        Ok((number("count"), number("bytes")))
+        let lengths = self.objects.find(doc! {}).projection(doc! { "length": 1 });
+        let mut lengths = lengths.await.map_err(error)?;
+        let (mut count, mut bytes) = (0, 0);
+        while let Some(document) = lengths.try_next().await.map_err(error)? {
+            (count, bytes) = (count + 1, bytes + length(&document)?);
+        }
+        Ok((count, bytes))
     }
 }
