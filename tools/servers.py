@@ -75,6 +75,7 @@ def ferretdb() -> None:
     if not shutil.which("go"):
         print("not here, and not to be built without Go: ferretdb", file=sys.stderr)
         return
+    BUILT.mkdir(parents=True, exist_ok=True)
     print("Building FerretDB for the tests of stores ...")
     environment = {**os.environ, "GOFLAGS": "-mod=mod"}
     module = "github.com/FerretDB/FerretDB@v1.24.2"
