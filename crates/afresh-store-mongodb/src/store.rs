@@ -80,7 +80,7 @@ impl MongoStore {
                 return Err(error);
             }
         }
-        self.ready.get_or_try_init(|| self.set_up()).await.map(|()| ())
+        self.ready.get_or_try_init(|| self.set_up()).await.copied()
     }
 
     /// What time is it there?

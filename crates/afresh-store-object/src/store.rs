@@ -87,7 +87,7 @@ impl ObjectStore {
 
     /// Once, before the first write: is this a layout that we know, and does the server heed conditions?
     async fn ready(&self) -> Result<()> {
-        self.ready.get_or_try_init(|| self.set_up()).await.map(|()| ())
+        self.ready.get_or_try_init(|| self.set_up()).await.copied()
     }
 
     async fn set_up(&self) -> Result<()> {

@@ -50,6 +50,7 @@ impl Guard {
 }
 
 /// What is there under a key.
+#[allow(clippy::large_enum_variant, reason = "one at a time, on its way to a server")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
     /// It was removed; this was the version of that.

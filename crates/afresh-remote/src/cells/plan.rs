@@ -19,6 +19,7 @@ pub(crate) struct Work {
 }
 
 /// What is to be done about it.
+#[allow(clippy::large_enum_variant, reason = "one at a time, on its way to a server")]
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
     /// Nothing.
