@@ -92,6 +92,9 @@ enum Found<'py> {
     Missed(Option<Box<Call>>, Option<String>),
 }
 
+/// The same for Python: whether there is an answer, the answer, the call, and what went wrong.
+type Looked<'py> = (bool, Option<Bound<'py, PyAny>>, Option<Call>, Option<String>);
+
 /// What became of preparing a call.
 enum Prepared<'py> {
     Ready(Ready<'py>),
@@ -830,7 +833,7 @@ impl Memo {
         slf: &Bound<'py, Self>,
         args: &Bound<'py, PyTuple>,
         kwargs: &Bound<'py, PyDict>,
-    ) -> PyResult<(bool, Option<Bound<'py, PyAny>>, Option<Call>, Option<String>)> {
+    ) -> PyResult<Looked<'py>> {
         Ok(match Self::find(slf, args, Some(kwargs))? {
             Found::Value(value) => (true, Some(value), None, None),
             Found::Misfit => (false, None, None, None),

@@ -121,14 +121,14 @@ class Around:
         """A command with everything around it; ``ask`` is what carries it out, if not the method itself. Without
         ``locks`` a transaction locks nothing for it."""
         name = raw.__name__.lstrip("_")
-        named, args, kwargs = _arranged(raw, args, kwargs)
+        about, args, kwargs = _arranged(raw, args, kwargs)
         if ask is None:
 
             def ask(*args: Any, **kwargs: Any) -> Ask:
                 return Ask(self._core._near(), functools.partial(raw, self._core, *args, **kwargs))
 
-        carry = _Carry(self._core, self.callbacks, face, name, ask, locks)
-        groups = self._groups(named, args, kwargs)
+        carry = _Carry(self._core, self.callbacks, face, name, about, ask, locks)
+        groups = self._groups(about, args, kwargs)
         if len(groups) > 1:
             return (yield from self._split(carry, groups, kwargs))
         return (yield from self._layered(carry, groups[0][0], args, kwargs))
@@ -149,20 +149,20 @@ class Around:
         return (yield Call(call, args, kwargs))
 
     def _groups(
-        self, named: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, about: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> list[tuple[tuple[Middleware, ...], list[str]]]:
         """The middlewares of the stores that a command goes to, each with the keys for it."""
         routes = self._core._routes
         if not any(route.middlewares for route in routes.all):
             return [(self.middlewares, [])]
-        if named == "pattern":
+        if about == "pattern":
             from afresh.cache.routes import prefix_of
 
             keys = [prefix_of(kwargs["pattern"])]
             found = [route for route in routes.all if keys[0].startswith(route.prefix)][:1]
             return [((*(found[0].middlewares if found else ()), *self.middlewares), keys)]
         groups: dict[tuple[Middleware, ...], list[str]] = {}
-        for key in _keys(args, kwargs):
+        for key in _keys(about, args, kwargs):
             groups.setdefault((*routes.of(key).middlewares, *self.middlewares), []).append(key)
         return list(groups.items()) or [(self.middlewares, [])]
 
@@ -202,10 +202,11 @@ class _Carry:
         callbacks: Callbacks,
         face: str,
         name: str,
+        about: str,
         ask: Callable[..., Ask | Call],
         locks: bool,
     ) -> None:
-        self._core, self._callbacks, self._ask = core, callbacks, ask
+        self._core, self._callbacks, self._about, self._ask = core, callbacks, about, ask
         self.face, self.name = face, name
         self.command: Command | str = Command(name) if name in _NAMES else name
         self._locks = locks and name not in _LOCKS
@@ -214,27 +215,27 @@ class _Carry:
         core, name = self._core, self.name
         running = core._transactions.current() if self._locks else None
         if running is not None:
-            yield from running.lock(_keys(args, kwargs))
+            yield from running.lock(_keys(self._about, args, kwargs))
         if _further.get() and name in _FURTHER:
             # As if nothing had been there: for a counter too, which then begins anew.
-            yield Ask(core._near(), _forget, core, args, kwargs)
+            yield Ask(core._near(), _forget, core, self._about, args, kwargs)
         result = yield self._ask(*args, **kwargs)
         yield from self._callbacks.tell(self, kwargs.get("key"), result, core)
         return result
 
 
-def _keys(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
+def _keys(about: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
     """The keys that a command is about, as it was arranged."""
-    if "key" in kwargs:
-        return [kwargs["key"]]
-    return list(dict.fromkeys(kwargs["pairs"] if "pairs" in kwargs else args))
+    if about == "key":
+        return [kwargs["key"] if "key" in kwargs else args[0]]
+    return list(dict.fromkeys(kwargs["pairs"] if about == "pairs" else args if about == "keys" else ()))
 
 
 def _arranged(
     raw: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
-    """What a command is about (key, keys, pairs, pattern), and its arguments as middlewares get them: several keys by
-    position, everything else by name, with defaults."""
+    """What a command is about (key, keys, pairs, pattern, tags), and its arguments as middlewares get them: with
+    defaults, and by name; by position what there may be any number of, and what comes before it."""
     import inspect
 
     signature = _signatures.get(raw)
@@ -242,10 +243,10 @@ def _arranged(
         signature = _signatures[raw] = inspect.signature(raw)
     bound = signature.bind(None, *args, **kwargs)
     bound.apply_defaults()
+    many = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
     named = dict(list(bound.arguments.items())[1:])
     about = next(iter(named), "")
-    keys = named.pop("keys", named.pop("tags", ()) if about == "tags" else ())
-    return about, tuple(keys), named
+    return (about, bound.args[1:], bound.kwargs) if many else (about, (), named)
 
 
 _signatures: dict[Any, Any] = {}
@@ -288,10 +289,10 @@ def _completed(coroutine: Any) -> Any:
     )
 
 
-def _forget(core: SyncCache, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _forget(core: SyncCache, about: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Deletes what a command would find."""
-    keys = _keys(args, kwargs)
-    if "pattern" in kwargs:
+    keys = _keys(about, args, kwargs)
+    if about == "pattern":
         keys = [key for page in core._pages(kwargs["pattern"], 1000, False) for key in page]
     try:
         for key in keys:

@@ -52,7 +52,9 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
     def __init__(self, name: str = "") -> None:
         if "/" in name or len(name.encode()) > 100:
             raise ConfigError(f"`{name}` cannot be a cache's name", hint="up to 100 bytes, without a slash")
-        self.name = name
+        import threading
+
+        self.name, self._wiring = name, threading.Lock()
         self._routes = routes.Routes(self._seen)
         self._switches = Switches(self._wire)
         self._transactions = Transactions(self)
@@ -110,13 +112,15 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
 
     def _wire(self) -> None:
         """To be done when anything has changed about what may come between a command and its store."""
-        only = self._routes.all[0] if len(self._routes.all) == 1 else None
-        plain = only is not None and only.never_fails and not only.prefix and self._switches.untouched
-        plain = plain and not self._registered
-        self._kv = only.kv if plain and only is not None and self._around.idle else None
-        self._aim(self._kv, self._detectors.idle)
-        if self._wired is not None:
-            self._wired()
+        # One at a time: the last one has seen every change.
+        with self._wiring:
+            only = self._routes.all[0] if len(self._routes.all) == 1 else None
+            plain = only is not None and only.never_fails and not only.prefix and self._switches.untouched
+            plain = plain and not self._registered
+            self._kv = only.kv if plain and only is not None and self._around.idle else None
+            self._aim(self._kv, self._detectors.idle)
+            if self._wired is not None:
+                self._wired()
 
     def _seen(self, route: routes.Route) -> routes.Route:
         """A route as commands of this context see it."""

@@ -129,7 +129,7 @@ class Shelf:
         """Before anything is computed: from here on it is heard of when the URL is taken back, or a tag of the plan."""
         self._core._flights.board(self.flight)
         if not self.route.never_fails:
-            await self._cache._do(self._core._begin, self.route, self.flight, [])
+            await self._cache._do(self._core._begin, self.flight, [])
 
         async def mark(tags: list[str]) -> None:
             plan.marks += await self._cache._do(self._marks, tags)

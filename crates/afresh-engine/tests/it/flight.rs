@@ -91,6 +91,21 @@ fn a_waiter_that_goes_away_changes_nothing() {
 }
 
 #[test]
+fn a_ticket_knows_whether_others_wait() {
+    for (engine, _dir) in engines() {
+        let forced = block_on(engine.start(&fingerprint("f", 1))).unwrap();
+        let ticket = ticket(&engine, "f", 1);
+        assert!(!ticket.is_awaited());
+        let (one, two) = (busy(&engine), busy(&engine));
+        assert!(ticket.is_awaited());
+        drop(one);
+        assert!(ticket.is_awaited());
+        drop(two);
+        assert!(!ticket.is_awaited() && !forced.is_awaited());
+    }
+}
+
+#[test]
 fn another_engine_waits_and_is_woken_fast() {
     let dir = TempDir::new().unwrap();
     let (one, two) = (sqlite(&dir), sqlite(&dir));
@@ -130,6 +145,24 @@ fn waiting_works_in_a_task() {
         let busy = waiter.join().unwrap();
         assert!(matches!(block_on(engine.resume(busy, &ALWAYS)).unwrap(), Begun::Hit(_)));
     }
+}
+
+#[test]
+fn one_at_a_time_holds_what_the_engine_keeps_no_answer_for() {
+    for (engine, _dir) in engines() {
+        let name = fingerprint("f", 1);
+        let held = engine.hold(&name).unwrap();
+        assert!(engine.hold(&name).is_none());
+        assert!(engine.hold(&fingerprint("f", 2)).is_some());
+        drop(held);
+        assert!(engine.hold(&name).is_some());
+    }
+    let dir = TempDir::new().unwrap();
+    let (one, two) = (sqlite(&dir), sqlite(&dir));
+    let held = one.hold(&fingerprint("f", 1)).unwrap();
+    assert!(two.hold(&fingerprint("f", 1)).is_none());
+    drop(held);
+    assert!(two.hold(&fingerprint("f", 1)).is_some());
 }
 
 #[test]

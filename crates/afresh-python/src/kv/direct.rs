@@ -226,8 +226,13 @@ impl Hits {
             self.keys.with(py, |keys| keys.get(arguments).map(|key| key.clone_ref(py))).flatten()
         });
         let Some(key) = key.flatten() else { return Ok(absent()) };
-        let found = kv.get().get(key.bind(py), Some(absent()))?.unwrap_or_else(absent);
-        if found.get_type().is(&self.raised) { Ok(absent()) } else { Ok(found) }
+        match kv.get().at_hand(key.bind(py))? {
+            Some(found) if !found.get_type().is(&self.raised) => {
+                kv.get().hit();
+                Ok(found)
+            }
+            _ => Ok(absent()),
+        }
     }
 
     /// Remembers the key of a call.

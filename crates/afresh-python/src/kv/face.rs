@@ -149,6 +149,23 @@ impl Kv {
         }
     }
 
+    /// The value under a key, not counted yet: see [`hit`](Self::hit).
+    #[inline]
+    pub(crate) fn at_hand<'py>(
+        &self,
+        key: &Bound<'py, PyString>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match self.live(key.py(), key.to_str()?)? {
+            Some(found) => self.codec.value(key.py(), found.datum),
+            None => Ok(None),
+        }
+    }
+
+    /// What was at hand is used.
+    pub(crate) fn hit(&self) {
+        self.tally.looked(true);
+    }
+
     fn written(&self, placed: Placed) -> bool {
         if placed == Placed::Done {
             self.tally.wrote();

@@ -26,7 +26,9 @@ pub(crate) struct Tally {
 }
 
 /// In the order in which the names came.
-static TALLIES: LazyLock<Mutex<Vec<(String, Arc<Tally>)>>> = LazyLock::new(Mutex::default);
+type Named = Vec<(String, Arc<Tally>)>;
+
+static TALLIES: LazyLock<Mutex<Named>> = LazyLock::new(Mutex::default);
 
 fn add(count: &AtomicU64) {
     count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
