@@ -4,6 +4,7 @@ None of them is started here: tests start private ones, on free ports of the loo
 cannot be installed (another system, no rights) is said once; its tests then say that they were skipped.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -67,11 +68,40 @@ def moto() -> None:
             return
 
 
+def ferretdb() -> None:
+    """Builds FerretDB, which speaks MongoDB's protocol over SQLite, where there is neither it nor MongoDB."""
+    if shutil.which("mongod") or (BUILT / "ferretdb").exists():
+        return
+    if not shutil.which("go"):
+        print("not here, and not to be built without Go: ferretdb", file=sys.stderr)
+        return
+    BUILT.mkdir(parents=True, exist_ok=True)
+    print("Building FerretDB for the tests of stores ...")
+    environment = {**os.environ, "GOFLAGS": "-mod=mod"}
+    module = "github.com/FerretDB/FerretDB@v1.24.2"
+    found = subprocess.run(["go", "mod", "download", "-json", module], capture_output=True, text=True, cwd="/")
+    if found.returncode:
+        print("could not fetch ferretdb", file=sys.stderr)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        # A copy, because what is released lacks one generated file.
+        source = Path(folder) / "source"
+        shutil.copytree(json.loads(found.stdout)["Dir"], source, copy_function=shutil.copyfile)
+        for place in [source, *source.rglob("*/")]:
+            place.chmod(0o755)
+        (source / "build" / "version" / "version.txt").write_text("v1.24.2\n")
+        command = ["go", "build", "-o", str(BUILT / "ferretdb"), "./cmd/ferretdb"]
+        if subprocess.run(command, cwd=source, env=environment).returncode:
+            print("could not build ferretdb", file=sys.stderr)
+
+
 def main() -> int:
     """Installs what is missing of the named servers, or of all."""
-    wanted = sys.argv[1:] or [*SERVERS, "s3"]
+    wanted = sys.argv[1:] or [*SERVERS, "s3", "mongodb"]
     if "s3" in wanted:
         moto()
+    if "mongodb" in wanted:
+        ferretdb()
     missing = [SERVERS[name][1] for name in wanted if name in SERVERS and not found(SERVERS[name][0])]
     if missing:
         if shutil.which("apt-get") and os.geteuid() == 0:

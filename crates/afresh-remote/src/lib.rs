@@ -5,10 +5,12 @@
 //! | make a driver's futures awaitable anywhere, in bounded time | [`Remote`] |
 //! | know when a server that fails is asked again | [`Circuit`] |
 //! | keep an entry as bytes, where a server has no columns | [`Stored`] |
+//! | keep entries where there is only a compare-and-set | [`cells`] |
 //! | take an address apart without showing its password | [`Address`] |
 #![forbid(unsafe_code)]
 
 mod address;
+pub mod cells;
 mod circuit;
 mod remote;
 

@@ -6,12 +6,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use afresh_core::{Result, Timestamp};
+use afresh_core::{Key, Result, Timestamp};
+use afresh_remote::cells::{Body, Cell, Cells, Swapped};
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
 
+use crate::entry::{folder, name};
 use crate::error::{error, is_absent, is_refusal};
 use crate::folder::Folder;
 
@@ -34,7 +37,7 @@ impl Found {
 }
 
 /// What became of a conditional put.
-pub(crate) enum Swapped {
+pub(crate) enum Put {
     /// It happened; this is there now.
     Done(Found),
     /// Something else was there, or nothing.
@@ -79,7 +82,7 @@ impl Bucket {
     }
 
     /// The bytes at `path`.
-    pub(crate) async fn get(&self, path: &Path) -> Result<Option<Found>> {
+    pub(crate) async fn fetch(&self, path: &Path) -> Result<Option<Found>> {
         let got = match self.driver.get(path).await {
             Ok(got) => got,
             Err(driver) if is_absent(&driver) => return Ok(None),
@@ -92,28 +95,23 @@ impl Bucket {
     }
 
     /// Puts `bytes` where `seen` is, or where nothing is.
-    pub(crate) async fn swap(
-        &self,
-        path: &Path,
-        seen: Option<&Found>,
-        bytes: Bytes,
-    ) -> Result<Swapped> {
+    pub(crate) async fn put(&self, path: &Path, seen: Option<&Found>, bytes: Bytes) -> Result<Put> {
         let mode = match (seen, &self.folder) {
             (Some(seen), Some(folder)) => {
                 if folder.swap(path, seen.bytes.clone(), bytes.clone()).await? {
                     let tag = UpdateVersion { e_tag: None, version: None };
-                    return Ok(Swapped::Done(Found { bytes, tag }));
+                    return Ok(Put::Done(Found { bytes, tag }));
                 }
-                return Ok(Swapped::Refused(self.get(path).await?));
+                return Ok(Put::Refused(self.fetch(path).await?));
             }
             (Some(seen), None) => PutMode::Update(seen.tag.clone()),
             (None, _) => PutMode::Create,
         };
         match self.driver.put_opts(path, PutPayload::from(bytes.clone()), mode.into()).await {
-            Ok(put) => Ok(Swapped::Done(Found { bytes, tag: put.into() })),
-            Err(driver) if is_refusal(&driver) => match self.get(path).await? {
-                Some(found) if found.bytes == bytes => Ok(Swapped::Done(found)),
-                found => Ok(Swapped::Refused(found)),
+            Ok(put) => Ok(Put::Done(Found { bytes, tag: put.into() })),
+            Err(driver) if is_refusal(&driver) => match self.fetch(path).await? {
+                Some(found) if found.bytes == bytes => Ok(Put::Done(found)),
+                found => Ok(Put::Refused(found)),
             },
             Err(driver) => Err(error(&driver)),
         }
@@ -175,5 +173,45 @@ impl Bucket {
     /// Where the layout of the store is written down.
     pub(crate) fn marker(&self) -> Path {
         self.base.clone().join("format")
+    }
+}
+
+impl Bucket {
+    /// Where an entry is.
+    fn entry(&self, key: &Key) -> Path {
+        self.path(folder(key.space()), &name(key.bytes()))
+    }
+}
+
+/// The cell in what was found under a key.
+fn cell(key: &Key, found: Found) -> Result<Cell<Found>> {
+    Ok(Cell { body: Body::decode(key.space(), &found.bytes)?, token: found })
+}
+
+#[async_trait]
+impl Cells for Bucket {
+    type Token = Found;
+
+    async fn get(&self, key: &Key) -> Result<Option<Cell<Found>>> {
+        self.fetch(&self.entry(key)).await?.map(|found| cell(key, found)).transpose()
+    }
+
+    async fn swap(
+        &self,
+        key: &Key,
+        seen: Option<&Cell<Found>>,
+        body: &Body,
+    ) -> Result<Swapped<Found>> {
+        let seen = seen.map(|cell| &cell.token);
+        Ok(match self.put(&self.entry(key), seen, body.encode()?).await? {
+            Put::Done(found) => Swapped::Done(Cell { body: body.clone(), token: found }),
+            Put::Refused(found) => {
+                Swapped::Refused(found.map(|found| cell(key, found)).transpose()?)
+            }
+        })
+    }
+
+    async fn erase(&self, key: &Key) -> Result<()> {
+        self.delete(&self.entry(key)).await
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use afresh_core::{Error, Kind, Result, Store};
+use afresh_remote::cells::Clock;
 use afresh_remote::{Address, Remote, RemoteOptions};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
@@ -15,7 +16,6 @@ use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::{BackoffConfig, Certificate, ClientOptions, RetryConfig};
 
-use crate::clock::Clock;
 use crate::connector::Connector;
 use crate::store::ObjectStore;
 

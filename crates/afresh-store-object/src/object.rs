@@ -6,12 +6,13 @@
 use std::time::Duration;
 
 use afresh_core::{Blob, Bytes, Error, Kind, ObjectId, ObjectInfo, Removed, Result, Timestamp};
+use afresh_remote::cells::TOMBSTONE;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{GetOptions, MultipartUpload, ObjectMeta, ObjectStoreExt, PutMode, PutPayload};
 
 use crate::bucket::Listed;
-use crate::entry::{TOMBSTONE, hex};
+use crate::entry::hex;
 use crate::error::{error, is_absent, is_refusal};
 use crate::store::{ObjectStore, WIDTH};
 
@@ -35,12 +36,12 @@ const YOUNG: Duration = Duration::from_secs(60);
 
 impl ObjectStore {
     fn object(&self, id: &ObjectId) -> Path {
-        self.bucket.path(FOLDER, &hex(id.as_bytes()))
+        self.bucket().path(FOLDER, &hex(id.as_bytes()))
     }
 
     /// What is known of an object.
     async fn head(&self, path: &Path) -> Result<Option<ObjectMeta>> {
-        match self.bucket.driver.head(path).await {
+        match self.bucket().driver.head(path).await {
             Ok(meta) => Ok(Some(meta)),
             Err(driver) if is_absent(&driver) => Ok(None),
             Err(driver) => Err(error(&driver)),
@@ -48,7 +49,7 @@ impl ObjectStore {
     }
 
     fn idle(&self, meta: &ObjectMeta) -> Duration {
-        self.clock.now().since(Timestamp::from_millis(meta.last_modified.timestamp_millis()))
+        self.now().since(Timestamp::from_millis(meta.last_modified.timestamp_millis()))
     }
 
     pub(crate) async fn write_all(&self, objects: Vec<(ObjectId, Blob)>) -> Result<()> {
@@ -68,7 +69,7 @@ impl ObjectStore {
         }
         if let Some(there) = self.head(&path).await?
             && there.size == blob.len() as u64
-            && (self.idle(&there) < YOUNG || self.bucket.touch(&path).await?)
+            && (self.idle(&there) < YOUNG || self.bucket().touch(&path).await?)
         {
             return Ok(());
         }
@@ -80,13 +81,13 @@ impl ObjectStore {
 
     async fn put(&self, path: &Path, blob: &Blob, mode: PutMode) -> object_store::Result<()> {
         let payload: PutPayload = blob.parts().iter().cloned().collect();
-        self.bucket.driver.put_opts(path, payload, mode.into()).await.map(|_| ())
+        self.bucket().driver.put_opts(path, payload, mode.into()).await.map(|_| ())
     }
 
     /// Sends a large object in parts. What was sent of one that fails is given back.
     async fn upload(&self, path: &Path, blob: &Blob) -> Result<()> {
         let mut upload =
-            self.bucket.driver.put_multipart(path).await.map_err(|driver| error(&driver))?;
+            self.bucket().driver.put_multipart(path).await.map_err(|driver| error(&driver))?;
         match self.send(upload.as_mut(), blob).await {
             Ok(()) => Ok(()),
             Err(driver) => {
@@ -119,7 +120,7 @@ impl ObjectStore {
 
     pub(crate) async fn read_object(&self, id: &ObjectId) -> Result<Option<Bytes>> {
         let path = self.object(id);
-        let got = match self.bucket.driver.get(&path).await {
+        let got = match self.bucket().driver.get(&path).await {
             Ok(got) => got,
             Err(driver) if is_absent(&driver) => return Ok(None),
             Err(driver) => return Err(error(&driver)),
@@ -151,7 +152,7 @@ impl ObjectStore {
                 if_match: meta.e_tag.clone(),
                 ..GetOptions::default()
             };
-            async move { self.bucket.driver.get_opts(path, options).await?.bytes().await }
+            async move { self.bucket().driver.get_opts(path, options).await?.bytes().await }
         };
         let mut parts = stream::iter((0..meta.size).step_by(PART)).map(part).buffered(PARALLEL);
         let mut all = Vec::with_capacity(usize::try_from(meta.size).unwrap_or(0));
@@ -166,7 +167,7 @@ impl ObjectStore {
             let path = self.object(&id);
             match self.head(&path).await? {
                 Some(meta) if self.idle(&meta) >= idle => {
-                    self.bucket.delete(&path).await?;
+                    self.bucket().delete(&path).await?;
                     Ok::<_, Error>(Removed { objects: 1, bytes: meta.size })
                 }
                 _ => Ok(Removed::default()),
@@ -186,10 +187,10 @@ impl ObjectStore {
     }
 
     pub(crate) async fn set_aside(&self, id: &ObjectId) -> Result<()> {
-        let (from, now) = (self.object(id), self.clock.now().as_millis());
-        let to = self.bucket.path(ASIDE, &format!("{}-{now}", hex(id.as_bytes())));
-        match self.bucket.driver.copy(&from, &to).await {
-            Ok(()) => self.bucket.delete(&from).await,
+        let (from, now) = (self.object(id), self.now().as_millis());
+        let to = self.bucket().path(ASIDE, &format!("{}-{now}", hex(id.as_bytes())));
+        match self.bucket().driver.copy(&from, &to).await {
+            Ok(()) => self.bucket().delete(&from).await,
             Err(driver) if is_absent(&driver) => Ok(()),
             Err(driver) => Err(error(&driver)),
         }
@@ -201,8 +202,7 @@ impl ObjectStore {
         limit: usize,
     ) -> Result<Vec<ObjectInfo>> {
         let after = after.map(|id| hex(id.as_bytes()));
-        let (page, now) =
-            (self.bucket.page(FOLDER, after.as_deref(), limit).await?, self.clock.now());
+        let (page, now) = (self.bucket().page(FOLDER, after.as_deref(), limit).await?, self.now());
         let info = |listed: Listed| {
             let id = listed.name.parse().ok()?;
             Some(ObjectInfo {
@@ -218,7 +218,7 @@ impl ObjectStore {
     /// How many there are in a folder, tombstones aside, and their bytes.
     pub(crate) async fn count(&self, folder: &str) -> Result<(u64, u64)> {
         let (mut count, mut bytes) = (0, 0);
-        for listed in self.bucket.page(folder, None, usize::MAX).await? {
+        for listed in self.bucket().page(folder, None, usize::MAX).await? {
             if folder == FOLDER || listed.len != TOMBSTONE {
                 (count, bytes) = (count + 1, bytes + listed.len);
             }

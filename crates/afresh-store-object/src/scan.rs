@@ -7,10 +7,11 @@
 use std::time::Duration;
 
 use afresh_core::{Bytes, Error, Key, Kind, Page, Result, Scan};
+use afresh_remote::cells::{Body, TOMBSTONE};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::bucket::Listed;
-use crate::entry::{Body, TOMBSTONE, before, common, folder};
+use crate::entry::{before, common, folder};
 use crate::store::{ObjectStore, WIDTH};
 
 /// How many names a page looks at.
@@ -31,19 +32,21 @@ impl ObjectStore {
             None => before(&stem),
         };
         let limit = scan.limit.clamp(1, NAMES);
-        let names = self.bucket.page(place, Some(&after), limit).await?;
+        let names = self.bucket().page(place, Some(&after), limit).await?;
         let next = names.last().filter(|_| names.len() == limit).map(|last| last.name.clone());
-        let (now, old) = (self.clock.now(), self.clock.now().before(DAY));
+        let (now, old) = (self.now(), self.now().before(DAY));
         let (dead, names): (Vec<Listed>, Vec<Listed>) = names
             .into_iter()
             .filter(|listed| listed.name.starts_with(&stem))
             .partition(|listed| listed.len == TOMBSTONE);
         let fetch = |listed: Listed| async move {
-            let path = self.bucket.path(place, &listed.name);
-            let Some(found) = self.bucket.get(&path).await? else { return Ok::<_, Error>(None) };
+            let path = self.bucket().path(place, &listed.name);
+            let Some(found) = self.bucket().fetch(&path).await? else {
+                return Ok::<_, Error>(None);
+            };
             let row = match Body::decode(scan.space, &found.bytes) {
                 Ok(Body::Row(row)) if !row.guards.is_empty() => {
-                    return Ok(self.live(&row.key).await?.map(|entry| (row.key, entry)));
+                    return Ok(self.entries.live(&row.key).await?.map(|entry| (row.key, entry)));
                 }
                 Ok(Body::Row(row)) => row,
                 Ok(Body::Tombstone(_)) => return Ok(None),
@@ -53,23 +56,23 @@ impl ObjectStore {
                 }
             };
             if row.end.is_some_and(|end| end <= old) {
-                let end = Body::Tombstone(self.clock.version(Some(row.stored.version())));
-                self.bucket.swap(&path, Some(&found), end.encode()?).await?;
+                let end = Body::Tombstone(self.entries.clock().version(Some(row.stored.version())));
+                self.bucket().put(&path, Some(&found), end.encode()?).await?;
             }
             Ok(row.lives(now).then(|| (row.key.clone(), row.entry(now))))
         };
         let found: Vec<Option<(Key, _)>> =
             stream::iter(names).map(fetch).buffered(WIDTH).try_collect().await?;
         for listed in dead.iter().filter(|listed| listed.modified <= old) {
-            let path = self.bucket.path(place, &listed.name);
+            let path = self.bucket().path(place, &listed.name);
             // The list is of a moment ago.
             if self
-                .bucket
-                .get(&path)
+                .bucket()
+                .fetch(&path)
                 .await?
                 .is_some_and(|found| found.bytes.len() as u64 == TOMBSTONE)
             {
-                self.bucket.delete(&path).await?;
+                self.bucket().delete(&path).await?;
             }
         }
         let entries =

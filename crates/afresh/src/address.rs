@@ -116,6 +116,8 @@ type Open = fn(&str) -> Result<Arc<dyn Store>>;
 /// What opens the stores on servers with this scheme, where this build has their driver.
 fn remote(scheme: &str) -> Option<Open> {
     let known: &[(&[&str], Open)] = &[
+        #[cfg(feature = "mongodb")]
+        (&["mongodb"], afresh_store_mongodb::open),
         #[cfg(feature = "sql")]
         (&["postgresql", "postgres", "mysql", "mariadb"], afresh_store_sql::open),
         #[cfg(feature = "redis")]

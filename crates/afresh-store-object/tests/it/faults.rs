@@ -95,7 +95,7 @@ fn a_server_that_hangs_costs_one_wait() {
     let Some(process) = server.server() else { return skipped("private S3") };
     let url = format!("{}&timeout=500ms", server.url(BUCKET, "hangs"));
     let store = afresh_store_object::open(&url).unwrap();
-    block_on(store.apply(put(&key(), "1", When::Absent))).unwrap();
+    block_on(open(&server, "hangs").apply(put(&key(), "1", When::Absent))).unwrap();
     process.pause();
     let begun = Instant::now();
     for _ in 0..50 {

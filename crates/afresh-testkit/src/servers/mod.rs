@@ -5,12 +5,14 @@
 //! A server that is not installed is said to be missing; a test that needs it says `skipped`, and fails where
 //! `AFRESH_TEST_SERVERS=required`.
 
+mod mongodb;
 mod process;
 mod proxy;
 pub mod redis;
 mod s3;
 mod sql;
 
+pub use mongodb::Mongo;
 pub use process::{Server, free_port};
 pub use proxy::{Proxy, Wire};
 pub use s3::S3;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::plan::Work;
+use super::plan::Work;
 
 /// How many queues there are: two entries seldom share one.
 const QUEUES: usize = 1024;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use afresh_core::{Done, Error, Key, Kind, NewEntry, Op, Space, Value, Version, When};
 
-use crate::clock::Clock;
-use crate::entry::{Body, Guard, Row};
+use super::body::{Body, Guard, Row};
+use super::clock::Clock;
 
 /// The operations of a batch on one key, with their places in it.
 #[derive(Clone, Debug)]
@@ -19,6 +19,7 @@ pub(crate) struct Work {
 }
 
 /// What is to be done about it.
+#[allow(clippy::large_enum_variant, reason = "one at a time, on its way to a server")]
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
     /// Nothing.

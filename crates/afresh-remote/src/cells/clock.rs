@@ -1,16 +1,16 @@
 //! The server's clock, as well as it can be known from here.
 //!
-//! Every answer of a server says what second it was there. Together with the moments at which the question left and the
+//! Some answers of a server say what time it was there, at least to the second. Together with the moments at which the question left and the
 //! answer came, that bounds how far the two clocks are apart. Where the bounds allow that they agree, this machine's
 //! clock is taken as it is; where not, it is moved by as little as they ask for.
 //!
-//! Invariant: what it says is never more than a second (and the time an answer took) from the server's clock, however
+//! Invariant: what it says is never further than the grain of such answers (and the time they took) from the server's clock, however
 //! wrong this machine's is, once there was an answer. Versions grow even if the time does not.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use afresh_core::{Timestamp, Version};
 
@@ -30,6 +30,8 @@ struct Bounds {
 #[derive(Clone)]
 pub struct Clock {
     here: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// Whether what servers say is passed over.
+    fixed: bool,
     bounds: Arc<Mutex<Option<Bounds>>>,
     last: Arc<AtomicU64>,
 }
@@ -37,31 +39,38 @@ pub struct Clock {
 impl Clock {
     /// Begins with `here`, the clock of this machine.
     pub fn new(here: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self { here: Arc::new(here), bounds: Arc::default(), last: Arc::default() }
+        Self { here: Arc::new(here), fixed: false, bounds: Arc::default(), last: Arc::default() }
+    }
+
+    /// Only `here`, whatever servers say: for tests that move time by hand.
+    pub fn fixed(here: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self { fixed: true, ..Self::new(here) }
     }
 
     /// The clock of this machine, uncorrected.
-    pub(crate) fn here(&self) -> Timestamp {
+    pub fn here(&self) -> Timestamp {
         (self.here)()
     }
 
     /// What time it is at the server.
-    pub(crate) fn now(&self) -> Timestamp {
+    pub fn now(&self) -> Timestamp {
         let bounds = *self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
         let ahead = bounds.map_or(0, |bounds| 0.clamp(bounds.least, bounds.most));
         Timestamp::from_millis(self.here().as_millis().saturating_add(ahead))
     }
 
-    /// A question left at `asked` and its answer came at `told`, both by this machine; it was `second` at the server.
-    pub(crate) fn heard(&self, asked: Timestamp, told: Timestamp, second: Timestamp) {
-        let (asked, told, second) = (asked.as_millis(), told.as_millis(), second.as_millis());
+    /// A question left at `asked` and its answer came at `told`, both by this machine; at the server it was `moment`, or
+    /// up to `grain` later.
+    pub fn heard(&self, asked: Timestamp, told: Timestamp, moment: Timestamp, grain: Duration) {
+        let (asked, told, moment) = (asked.as_millis(), told.as_millis(), moment.as_millis());
+        let grain = i64::try_from(grain.as_millis()).unwrap_or(0);
         let new = Bounds {
-            least: second.saturating_sub(told),
-            most: second.saturating_add(1000).saturating_sub(asked),
+            least: moment.saturating_sub(told),
+            most: moment.saturating_add(grain).saturating_sub(asked),
             since: told,
         };
-        if new.least > new.most {
-            return; // This machine's clock was set back while we waited.
+        if self.fixed || new.least > new.most {
+            return; // Or this machine's clock was set back while we waited.
         }
         let mut bounds = self.bounds.lock().unwrap_or_else(PoisonError::into_inner);
         let both = bounds
@@ -75,19 +84,13 @@ impl Clock {
     }
 
     /// The next version after `before`: the microseconds of the server's clock, or one more than the greatest known.
-    pub(crate) fn version(&self, before: Option<Version>) -> Version {
+    pub fn version(&self, before: Option<Version>) -> Version {
         let now = u64::try_from(self.now().as_millis()).unwrap_or(0).saturating_mul(1000);
         let least = before.map_or(0, |version| version.0.saturating_add(1)).max(now);
         let next = |last: u64| Some(least.max(last.saturating_add(1)));
         let last = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         Version(last.map_or(least, |last| least.max(last.saturating_add(1))))
     }
-}
-
-/// The moment in a `Date` header.
-pub(crate) fn second_of(date: &str) -> Option<Timestamp> {
-    let date = chrono::DateTime::parse_from_rfc2822(date).ok()?;
-    Some(Timestamp::from_millis(date.timestamp_millis()))
 }
 
 impl Default for Clock {
@@ -109,6 +112,8 @@ impl fmt::Debug for Clock {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(millis)
     }
@@ -116,7 +121,7 @@ mod tests {
     #[test]
     fn a_right_clock_is_left_alone() {
         let clock = Clock::new(|| at(5_400));
-        clock.heard(at(5_200), at(5_300), at(5_000));
+        clock.heard(at(5_200), at(5_300), at(5_000), SECOND);
         assert_eq!(clock.now(), at(5_400));
     }
 
@@ -126,7 +131,7 @@ mod tests {
         for wrong in [-hour, hour] {
             let clock = Clock::new(move || at(10_000_000 + wrong));
             // It is 10,000,000 there; the header says whole seconds.
-            clock.heard(at(9_999_900 + wrong), at(10_000_000 + wrong), at(9_999_000));
+            clock.heard(at(9_999_900 + wrong), at(10_000_000 + wrong), at(9_999_000), SECOND);
             let off = clock.now().as_millis() - 10_000_000;
             assert!(off.abs() <= 1100, "{off}");
         }
@@ -135,15 +140,9 @@ mod tests {
     #[test]
     fn a_clock_that_was_set_is_noticed() {
         let clock = Clock::new(|| at(0));
-        clock.heard(at(0), at(10), at(50_000));
-        clock.heard(at(0), at(10), at(90_000));
+        clock.heard(at(0), at(10), at(50_000), SECOND);
+        clock.heard(at(0), at(10), at(90_000), SECOND);
         assert!((90_000 - 10..=91_000).contains(&clock.now().as_millis()), "{clock:?}");
-    }
-
-    #[test]
-    fn a_date_is_understood() {
-        assert_eq!(second_of("Thu, 01 Jan 1970 00:00:07 GMT"), Some(at(7000)));
-        assert_eq!(second_of("yesterday"), None);
     }
 
     #[test]

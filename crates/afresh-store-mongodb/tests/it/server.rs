@@ -1,0 +1,121 @@
+//! The suite, the model, and several programs on one database.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use afresh_core::{Applied, Batch, Blob, Bytes, Key, NewEntry, Op, Space, Store, When};
+use afresh_store_memory::MemoryStore;
+use afresh_store_mongodb::MongoStore;
+use afresh_testkit::conformance::{self, Subject};
+use afresh_testkit::servers::{Mongo, skipped};
+use afresh_testkit::{ManualClock, model};
+use mongodb::Client;
+use mongodb::bson::{Document, doc};
+use pollster::block_on;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+pub(crate) fn server() -> Option<Mongo> {
+    let server = Mongo::start();
+    if server.is_none() {
+        skipped("MongoDB");
+    }
+    server
+}
+
+/// More time than usual: the server of the tests may share a busy machine.
+pub(crate) fn open(server: &Mongo, database: &str) -> Arc<dyn Store> {
+    afresh_store_mongodb::open(&format!("{}?timeout=10", server.url(database))).unwrap()
+}
+
+pub(crate) fn put(key: &Key, text: &str, when: When) -> Batch {
+    let entry = NewEntry::record(text.to_owned());
+    Batch { objects: vec![], ops: vec![Op::Put { key: key.clone(), entry, when }] }
+}
+
+fn in_runtime<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+#[test]
+fn conforms() {
+    let Some(server) = server() else { return };
+    let number = AtomicU32::new(0);
+    let ran = conformance::run(|| {
+        let database = format!("conforms_{}", number.fetch_add(1, Ordering::Relaxed));
+        let store = open(&server, &database);
+        let url = server.url("");
+        Subject::new(store).damage(move |id| {
+            let (url, database, id) = (url.clone(), database.clone(), id.to_string());
+            let damage = async move {
+                let client = Client::with_uri_str(&url).await.unwrap();
+                let objects =
+                    client.database(&database).collection::<Document>("afresh_v1_objects");
+                let mut found = objects.find_one(doc! { "_id": &id }).await.unwrap().unwrap();
+                found.insert("bytes", doc! { "what": "is this?" });
+                objects.replace_one(doc! { "_id": &id }, found).await.unwrap();
+            };
+            std::thread::spawn(move || in_runtime(damage)).join().unwrap();
+        })
+    });
+    assert!(ran.len() > 50, "{} cases", ran.len());
+}
+
+#[test]
+fn agrees_with_the_model() {
+    let Some(server) = server() else { return };
+    let mut runner = TestRunner::new(ProptestConfig::default());
+    for round in 0..12 {
+        let steps = model::steps().new_tree(&mut runner).unwrap().current();
+        in_runtime(async {
+            let client = Client::with_uri_str(server.url("")).await.unwrap();
+            let clock = ManualClock::new();
+            let function = clock.function();
+            let time = afresh_remote::cells::Clock::fixed(move || function());
+            let database = client.database(&format!("model_{round}"));
+            let store = MongoStore::new("mongodb://test".to_owned(), &database, time);
+            let model = MemoryStore::with_clock(clock.function());
+            model::compare(&store, &model, &clock, &steps).await;
+        });
+    }
+}
+
+#[test]
+fn large_objects_go_in_chunks() {
+    let Some(server) = server() else { return };
+    let store = open(&server, "large");
+    let parts: Vec<Bytes> = (0..4u8).map(|n| Bytes::from(vec![n; 5_000_001])).collect();
+    let blob = Blob::new(parts);
+    let id = blob.id();
+    block_on(store.write(&id, blob.clone())).unwrap();
+    block_on(store.write(&id, blob.clone())).unwrap();
+    assert!(block_on(store.read(&id)).unwrap() == Some(blob.to_bytes()));
+    let count = || {
+        in_runtime(async {
+            let client = Client::with_uri_str(server.url("")).await.unwrap();
+            let chunks = client.database("large").collection::<Document>("afresh_v1_chunks");
+            chunks.count_documents(doc! {}).await.unwrap()
+        })
+    };
+    assert_eq!(count(), 3);
+    let removed = block_on(store.remove(&[id], std::time::Duration::ZERO)).unwrap();
+    assert_eq!((removed.objects, removed.bytes), (1, 20_000_004));
+    assert_eq!(count(), 0, "chunks stay behind");
+}
+
+#[test]
+fn many_set_up_an_empty_database_at_once() {
+    let Some(server) = server() else { return };
+    let threads: Vec<_> = (0..6)
+        .map(|number| {
+            let store = open(&server, "at_once");
+            std::thread::spawn(move || {
+                let key = Key::new(Space::Lease, "one").unwrap();
+                block_on(store.apply(put(&key, &number.to_string(), When::Absent))).unwrap()
+            })
+        })
+        .collect();
+    let came: Vec<Applied> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    assert_eq!(came.iter().filter(|came| matches!(came, Applied::All(_))).count(), 1, "{came:?}");
+}
