@@ -44,7 +44,7 @@ impl Address {
         &self.url
     }
 
-    /// The password, decoded, where there is one.
+    /// The password as it is written in the address (with `%` escapes), where there is one.
     pub fn password(&self) -> Option<&str> {
         self.url.password()
     }
