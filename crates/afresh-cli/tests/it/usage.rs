@@ -84,7 +84,7 @@ fn wrong_values_are_told_what_is_allowed() {
     error: no store has the scheme `sqlight:`
     hint: an address is `sqlite:PATH`, `memory:`, or just a path
     ");
-    insta::assert_snapshot!(world.seen("log --store redis://h"), @r"
+    insta::assert_snapshot!(world.seen("log --store https://h"), @r"
     exit 2
     --- stderr
     error: this build of afresh has no driver for `redis:`
