@@ -209,11 +209,14 @@ fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
 
 fn unknown(scheme: &str) -> Error {
     let allowed = "`sqlite:PATH`, `memory:`, or just a path";
+    let servers = "that of a server such as `redis://HOST`";
     if PLANNED.contains(&scheme) {
         Error::new(Kind::Unsupported, format!("this build of afresh has no driver for `{scheme}:`"))
-            .with_hint(format!("it can open {allowed}"))
+            .with_hint(format!(
+                "it can open {allowed}; drivers of servers come with the feature `stores`"
+            ))
     } else {
         Error::new(Kind::Config, format!("no store has the scheme `{scheme}:`"))
-            .with_hint(format!("an address is {allowed}"))
+            .with_hint(format!("an address is {allowed}, or {servers}"))
     }
 }

@@ -82,13 +82,13 @@ fn wrong_values_are_told_what_is_allowed() {
     exit 2
     --- stderr
     error: no store has the scheme `sqlight:`
-    hint: an address is `sqlite:PATH`, `memory:`, or just a path
+    hint: an address is `sqlite:PATH`, `memory:`, or just a path, or that of a server such as `redis://HOST`
     ");
     insta::assert_snapshot!(world.seen("log --store https://h"), @r"
     exit 2
     --- stderr
-    error: this build of afresh has no driver for `redis:`
-    hint: it can open `sqlite:PATH`, `memory:`, or just a path
+    error: this build of afresh has no driver for `https:`
+    hint: it can open `sqlite:PATH`, `memory:`, or just a path; drivers of servers come with the feature `stores`
     ");
     insta::assert_snapshot!(world.seen("export - --json"), @r"
     exit 2
