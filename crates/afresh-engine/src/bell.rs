@@ -53,7 +53,10 @@ impl Bell {
             let missing = size_of::<Words>().saturating_sub(there);
             // Written, not only made longer: where a full disk has no block for a page, writing to the mapping would
             // kill the process.
-            file.write_all_at(&vec![0; missing], there as u64)?;
+            let written = file.write_all_at(&vec![0; missing], there as u64);
+            // Not left to the closing of the file: the mapping keeps it open, and with it the lock.
+            file.unlock()?;
+            written?;
         }
         Ok(Self { memory: MmapOptions::new().len(size_of::<Words>()).map_raw(&file)? })
     }
@@ -143,4 +146,18 @@ mod futex {
     }
 
     pub(super) fn wake(_: &AtomicU32) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_made_the_file_keeps_nobody_from_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let bell = Bell::open(dir.path()).unwrap();
+        let file = std::fs::File::open(dir.path().join(FILE)).unwrap();
+        assert!(file.try_lock().is_ok());
+        drop(bell);
+    }
 }
