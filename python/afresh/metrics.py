@@ -5,7 +5,7 @@ when somebody asks, so that a call pays nothing. Figures only grow, also when a 
 process alone: of several workers each is to be asked.
 
 The labels are bounded: the first ``limit`` functions (by their first call) have a label of their own, and so have caches;
-all others are counted together as ``(other)``.
+all others are counted together as ``(other)``. For OpenTelemetry it is 40 unless given.
 
     afresh.metrics.prometheus()        # registers a collector with prometheus_client
     afresh.metrics.opentelemetry()     # makes observable instruments on a meter
@@ -33,10 +33,12 @@ if TYPE_CHECKING:
         counts: dict[str, int]
         times: dict[str, tuple[list[int], float]]
 
-__all__ = ["FIGURES", "LIMIT", "Collector", "Figure", "histograms", "opentelemetry", "prometheus"]
+__all__ = ["FIGURES", "LIMIT", "OBSERVED", "Collector", "Figure", "histograms", "opentelemetry", "prometheus"]
 
 #: How many functions, and how many caches, have a label of their own.
 LIMIT = 200
+#: The same for OpenTelemetry, whose SDK keeps 2,000 rows of an instrument: each function has up to 42 in that of the buckets.
+OBSERVED = 40
 #: The label of all others.
 REST = "(other)"
 
@@ -174,7 +176,7 @@ def prometheus(registry: CollectorRegistry | None = None, *, limit: int = LIMIT)
     return collector
 
 
-def opentelemetry(meter: Meter | None = None, *, limit: int = LIMIT) -> list[Any]:
+def opentelemetry(meter: Meter | None = None, *, limit: int = OBSERVED) -> list[Any]:
     """Makes observable counters on the meter, or on one of the process's provider. Needs ``afresh[opentelemetry]``.
 
     There is no observable histogram, so what was timed comes as three counters, of which the one of the buckets has

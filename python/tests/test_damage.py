@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -323,6 +324,8 @@ def test_locks_that_cannot_be_made_are_done_without(filled, said):
     lock = pathlib.Path(filled, "locks-v1")
     lock.unlink(missing_ok=True)
     lock.mkdir()
+    # Whether its file is still there is looked at every ten milliseconds.
+    time.sleep(0.05)
     with said:
         assert afresh.memo(make, store=filled)(50) == make(50)
         assert afresh.memo(make, store=filled).cached(50)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 import time
 
@@ -14,7 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 import afresh
-from afresh import metrics
+from afresh import _afresh, metrics
 
 
 def exposed(**settings):
@@ -241,6 +243,13 @@ def test_caches():
 
 
 def test_both_say_the_same(store):
+    if len(_afresh.counted()) > metrics.OBSERVED:
+        # The SDK drops rows beyond two thousand: functions of other tests would take the places of ours.
+        here = f"{__file__}::test_both_say_the_same"
+        done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", here], check=False)
+        assert done.returncode == 0
+        return
+
     @afresh.memo(store=store, name="metrics.both")
     def f(x):
         return x

@@ -18,7 +18,7 @@ def same(x):
     ("address", "error", "names"),
     [
         ("sqlight:x", afresh.ConfigError, "sqlite:PATH"),
-        ("redis://host", afresh.UnsupportedError, "sqlite:PATH"),
+        ("https://host", afresh.UnsupportedError, "sqlite:PATH"),
         ("memory:x", afresh.ConfigError, "takes no path"),
         ("sqlite:", afresh.ConfigError, "sqlite:.afresh"),
         ("sqlite:x?sync=maybe", afresh.ConfigError, "sync=full"),
