@@ -198,7 +198,7 @@ fn a_full_disk_rolls_back_and_recovers() {
     let store = open(&disk.0.path().join("store"));
     assert!(store.notices().is_empty());
     for name in ["before", "after", "0"] {
-        assert!(get(&store, name).is_some());
+        assert!(get(&store, name).is_some(), "{name}, of {kept} that were kept");
     }
 }
 
