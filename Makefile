@@ -47,7 +47,7 @@ test-store: servers ## tests of one store: STORE=redis, postgresql, mysql, mongo
 	AFRESH_TEST_SERVERS=required cargo test -p afresh-store-$(CRATE_$(STORE))
 
 rust: $(VENV)/bin/python servers ## Rust tests and documentation examples
-	cargo test --workspace --quiet --features afresh/stores
+	cargo test --workspace --no-fail-fast --quiet --features afresh/stores
 
 extension: $(VENV)/tools ## the Python extension, unoptimised, in the virtual environment
 	$(BIN)/maturin develop --quiet
