@@ -90,7 +90,7 @@ def markdown(results: list[Result]) -> str:
     """What was asked for, for the README."""
     lines: list[Cells] = [HEAD, ("---", "---", "--:", "---", "--:", "---")]
     lines += [cell for result in results for cell in cells(result, 3, False)]
-    lines += [(what, asked, "–", "–", "–", "not built yet") for what, asked in NOT_BUILT.items()]
+    lines += [(what, asked, "–", "–", "–", "not measured here") for what, asked in NOT_BUILT.items()]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     where, run = results[0]["machine"], results[0]["run"]
     others = ", ".join(
@@ -98,7 +98,7 @@ def markdown(results: list[Result]) -> str:
     )
     loads = sorted(result["run"]["load"] for result in results)
     return (
-        f"{text}\n\nMedians of one run of `make bench` ({run['date']}): {where['cpu']}, {where['cores']} cores, "
+        f"{text}\n\nMedians of `make bench` ({run['date']}; each row beside its rivals in one run): {where['cpu']}, {where['cores']} cores, "
         f"{where['python']}, {where['system']}, load {loads[0]} to {loads[-1]} when rows began; {others}."
     )
 
