@@ -197,7 +197,9 @@ fn a_full_disk_rolls_back_and_recovers() {
     drop(store);
     let store = open(&disk.0.path().join("store"));
     assert!(store.notices().is_empty());
-    for name in ["before", "after", "0"] {
+    // How many fitted depends on how much of the log was folded by then: perhaps none.
+    let first = (kept > 0).then_some("0");
+    for name in ["before", "after"].into_iter().chain(first) {
         assert!(get(&store, name).is_some(), "{name}, of {kept} that were kept");
     }
 }
