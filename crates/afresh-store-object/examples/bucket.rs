@@ -1,4 +1,4 @@
-//! What the store costs beside its driver: `measure ADDRESS COUNT`, on an empty prefix. Prints a table.
+//! What the store costs beside its driver: `cargo run --example bucket -- ADDRESS COUNT`, on an empty prefix. Prints a table.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
