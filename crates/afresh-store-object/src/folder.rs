@@ -10,13 +10,18 @@ use std::time::SystemTime;
 
 use afresh_core::{Error, Kind, Result};
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 
 use crate::entry::part;
 use crate::error::local;
+use crate::store::WIDTH;
 
 /// How many lock files there are: who replaces different files seldom waits.
 const LOCKS: usize = 64;
+
+/// How many files one thread reads after the other.
+const TOGETHER: usize = 64;
 
 /// The root of a store in a local folder.
 #[derive(Clone, Debug)]
@@ -77,11 +82,17 @@ impl Folder {
         .await
     }
 
-    /// The bytes of files, in that order; `None` for what is not there.
+    /// The bytes of files, in that order; `None` for what is not there. Some at a time, for a disk may make each wait.
     pub(crate) async fn read(&self, paths: Vec<Path>) -> Result<Vec<Option<Bytes>>> {
         let files: Vec<PathBuf> = paths.iter().map(|path| self.file(path)).collect();
-        let read = |file: PathBuf| there(fs::read(file)).map(|bytes| bytes.map(Bytes::from));
-        blocking(move || files.into_iter().map(read).collect()).await
+        let read = |files: &[PathBuf]| {
+            let files = files.to_vec();
+            let one = |file| Ok(there(fs::read(file))?.map(Bytes::from));
+            blocking(move || files.into_iter().map(one).collect::<io::Result<Vec<_>>>())
+        };
+        let reads: Vec<_> = files.chunks(TOGETHER).map(read).collect();
+        let found: Vec<_> = stream::iter(reads).buffered(WIDTH).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// Up to `limit` files of the parts of a folder by name, after one.
