@@ -262,7 +262,7 @@ fn remove(store: &dyn Store, space: Space, from: u32, to: u32) {
 
 fn scale(
     store: &Arc<dyn Store>,
-    swift: &Arc<dyn Store>,
+    swift: &dyn Fn() -> Arc<dyn Store>,
     other: Box<dyn Other>,
     raw: &mut dyn Other,
 ) {
@@ -302,8 +302,8 @@ fn scale(
         };
         apply(store.as_ref(), (from..from + 250).map(short).collect());
     }
-    // This one sweeps as soon as it is used.
     beside("(e) 20 000 ended entries swept", &mut || {
+        let swift = swift();
         while block_on(swift.usage()).unwrap().entries(Space::Named) > 0 {
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -407,7 +407,8 @@ fn main() {
         let postgres = name == "PostgreSQL";
         let (one, mut raw) = (other(&server, postgres, true), other(&server, postgres, false));
         let often = SqlOptions { sweep: Duration::from_millis(50), ..SqlOptions::default() };
-        let swift = afresh_store_sql::open_with(&address, often).unwrap();
+        // Sweeps as soon as it is there.
+        let swift = || afresh_store_sql::open_with(&address, often.clone()).unwrap();
         scale(&opened, &swift, one, raw.as_mut());
     }
 }
