@@ -216,7 +216,7 @@ pub(crate) async fn usage(nodes: &Arc<Nodes>, layout: &Layout, usage: &mut Usage
             .await?;
         let mut items = Items::of(answer, "a count of objects")?;
         usage.inline_objects += u64::try_from(items.number()?).unwrap_or(0);
-        usage.inline_bytes += u64::try_from(items.perhaps()?.unwrap_or(0)).unwrap_or(0);
+        usage.inline_bytes += u64::try_from(items.roughly()?.unwrap_or(0)).unwrap_or(0);
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ pub(crate) enum Name {
     ApplyFreeing,
     Page,
     Rebuild,
+    Aside,
     Object,
     /// `object` for what removes.
     ObjectFreeing,
@@ -39,6 +40,7 @@ impl Scripts {
             (Name::ApplyFreeing, format!("{freeing}{COMMON}{apply}")),
             (Name::Page, format!("{freeing}{COMMON}{page}")),
             (Name::Rebuild, format!("{freeing}{COMMON}{rebuild}")),
+            (Name::Aside, format!("{freeing}{}", include_str!("lua/aside.lua"))),
             (Name::Object, object.to_owned()),
             (Name::ObjectFreeing, format!("{freeing}{object}")),
         ];

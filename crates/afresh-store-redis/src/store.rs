@@ -16,9 +16,9 @@ use redis::Value;
 use crate::config::Config;
 use crate::entry::{self, Encoded};
 use crate::layout::Layout;
+use crate::look;
 use crate::nodes::Nodes;
 use crate::object;
-use crate::reply::Items;
 use crate::scan;
 use crate::tracking::Tracking;
 
@@ -93,51 +93,7 @@ impl Store for RedisStore {
     }
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut pipe = redis::pipe();
-        pipe.cmd("TIME");
-        let mget = pipe.cmd("MGET");
-        for key in keys {
-            mget.arg(self.layout.entry(key));
-        }
-        let mut spaces: Vec<Space> = keys.iter().map(Key::space).collect();
-        spaces.sort_unstable();
-        spaces.dedup();
-        for space in &spaces {
-            let used = pipe.cmd("ZMSCORE").arg(self.layout.used(*space));
-            for key in keys.iter().filter(|key| key.space() == *space) {
-                used.arg(&key.bytes()[..]);
-            }
-        }
-        let pipe = &pipe;
-        let answer = self
-            .nodes
-            .run(self.nodes.records(), true, |node| async move {
-                pipe.query_async::<Value>(&mut node.handle()).await
-            })
-            .await?;
-        let mut answer = Items::of(answer, "MGET")?;
-        let mut time = answer.array()?;
-        let now = time.number()? * 1000 + time.number()? / 1000;
-        let mut values = answer.array()?;
-        let mut used = Vec::with_capacity(spaces.len());
-        for space in &spaces {
-            used.push((*space, answer.array()?));
-        }
-        let mut found = Vec::with_capacity(keys.len());
-        for key in keys {
-            let value = values.optional()?;
-            let of_space = used.iter_mut().find(|(space, _)| *space == key.space());
-            let used = of_space.map_or(Ok(None), |(_, used)| used.perhaps())?;
-            found.push(match value {
-                Some(value) => entry::read(&value.into(), used, now, true)
-                    .map_err(|error| error.with_key(format!("{key:?}")))?,
-                None => None,
-            });
-        }
-        Ok(found)
+        look::get(&self.nodes, &self.layout, keys).await
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied> {

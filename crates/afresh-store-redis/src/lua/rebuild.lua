@@ -29,8 +29,8 @@ if step == 'end' then
   return 1
 end
 for at = 4, #ARGV do
-  local value = redis.call('GETRANGE', ARGV[at], 0, 8191)
-  if #value > 0 then enter(letter_of(ARGV[at]), places_of(value, key_of(ARGV[at]))) end
+  local value = redis.pcall('GETRANGE', ARGV[at], 0, 8191)
+  if body_of(value) then enter(letter_of(ARGV[at]), places_of(value, key_of(ARGV[at]))) end
 end
 count_growth()
 return 1

@@ -8,9 +8,11 @@
 
 mod address;
 mod conformance;
+mod damage;
 mod eviction;
 mod faults;
 mod kinship;
+mod log;
 mod timeless;
 mod told;
 
