@@ -19,10 +19,10 @@ use crate::reply::Items;
 use crate::scripts::Name;
 
 /// How many entries one command looks at.
-const STEP: usize = 256;
+const STEP: usize = 128;
 
 /// How many commands one page may take. One that found little says where to go on.
-const STEPS: usize = 40;
+const STEPS: usize = 80;
 
 /// How many bytes of entries are enough for one command.
 const ENOUGH: usize = 256 << 10;
@@ -112,6 +112,7 @@ pub(crate) async fn page(nodes: &Arc<Nodes>, layout: &Layout, scan: &Scan) -> Re
             }
         }
         if all {
+            page.next = None;
             return Ok(page);
         }
         page.next = Some(cursor(&last, &way)?);

@@ -7,6 +7,7 @@
 )]
 
 mod address;
+mod bounds;
 mod conformance;
 mod damage;
 mod eviction;
