@@ -9,7 +9,7 @@ use crate::engine::Engine;
 /// How many changes one batch holds, so that no other writer waits long: in this process or on this host, and on a server
 /// with clients everywhere.
 const BATCH: usize = 256;
-const BATCH_AWAY: usize = 64;
+const BATCH_AWAY: usize = 32;
 
 impl Engine {
     /// How many changes that need not happen together go together.

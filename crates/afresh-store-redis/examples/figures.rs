@@ -224,13 +224,16 @@ fn large(store: &Arc<dyn Store>, server: &mut redis::Connection, url: &str) {
     let mut tell = |what: &str, span: Duration| {
         println!("{what}: {span:.1?}, {}, {}", cost(server), other.waited());
     };
+    let quiet = Duration::from_secs(10);
+    std::thread::sleep(quiet);
+    tell("nobody does anything", quiet);
     let filling = timed(|| {
-        for some in (0..ENTRIES).collect::<Vec<_>>().chunks(32) {
+        for some in (0..ENTRIES).collect::<Vec<_>>().chunks(16) {
             let ops = some.iter().flat_map(|n| execution(*n)).collect();
             block_on(store.apply(Batch { objects: vec![], ops })).unwrap();
         }
     });
-    tell("putting commits and heads, 32 of each a batch", filling);
+    tell("putting commits and heads, 16 of each a batch", filling);
     let mut usage = Usage::default();
     let span = timed(|| usage = block_on(store.usage()).unwrap());
     tell("usage", span);

@@ -18,8 +18,8 @@ use pollster::block_on;
 use crate::{fresh, get, open, own, until};
 
 /// How many entries, and how many places in an index, one command may work on.
-const ENTRIES: usize = 160;
-const PLACES: usize = 900;
+const ENTRIES: usize = 140;
+const PLACES: usize = 500;
 
 /// Everything that a server does from now on.
 struct Monitor {
