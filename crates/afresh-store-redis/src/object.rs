@@ -223,11 +223,12 @@ pub(crate) async fn usage(nodes: &Arc<Nodes>, layout: &Layout, usage: &mut Usage
         pipe.ignore_errors();
         let pipe = &pipe;
         let slot = slot(parts.first().map_or("", |part| layout.part(*part)));
-        let answer = nodes
-            .run(slot, true, |node| async move {
-                pipe.query_async::<Value>(&mut node.handle()).await
-            })
-            .await?;
+        let answer =
+            nodes
+                .run(slot, true, |node| async move {
+                    pipe.query_async::<Value>(&mut node.handle()).await
+                })
+                .await?;
         let mut items = Items::of(answer, "a count of objects")?;
         while !items.is_empty() {
             let mut next = || items.roughly().map(|found| found.map_or(0, i64::cast_unsigned));

@@ -77,7 +77,10 @@ async fn walk(nodes: &Arc<Nodes>, layout: &Layout, who: &str, lost: &[u8]) -> Re
         let mut found = answer.array()?;
         while !found.is_empty() {
             let name = found.bytes()?;
-            if layout.key(&name).is_some_and(|(of, _)| letter(of).bytes().all(|byte| lost.contains(&byte))) {
+            if layout
+                .key(&name)
+                .is_some_and(|(of, _)| letter(of).bytes().all(|byte| lost.contains(&byte)))
+            {
                 names.push(name);
             }
         }

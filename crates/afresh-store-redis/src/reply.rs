@@ -65,7 +65,6 @@ impl Items {
     pub(crate) fn roughly(&mut self) -> Result<Option<i64>> {
         Ok(number(&self.next()?))
     }
-
 }
 
 fn number(value: &Value) -> Option<i64> {

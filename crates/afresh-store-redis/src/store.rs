@@ -86,7 +86,8 @@ impl RedisStore {
     async fn apart(&self, batch: Batch) -> Result<Applied> {
         let mut done = vec![Done { version: None, count: None }; batch.ops.len()];
         let ops = batch.ops.into_iter().enumerate();
-        let (uses, rest): (Vec<_>, Vec<_>) = ops.partition(|(_, op)| matches!(op, Op::Touch { .. }));
+        let (uses, rest): (Vec<_>, Vec<_>) =
+            ops.partition(|(_, op)| matches!(op, Op::Touch { .. }));
         let (places, ops): (Vec<usize>, Vec<Op>) = rest.into_iter().unzip();
         let alone = ops.is_empty() && batch.objects.is_empty();
         let rest = Batch { objects: batch.objects, ops };

@@ -112,9 +112,8 @@ fn scans_pass_over_damage() {
     let address = fresh(&server.url());
     let store = open(&address);
     let tag = Tag::new("t", None).unwrap();
-    let keys: Vec<Key> = (0..WAYS.len() * 2)
-        .map(|n| Key::new(Space::Commit, format!("{n:02}")).unwrap())
-        .collect();
+    let keys: Vec<Key> =
+        (0..WAYS.len() * 2).map(|n| Key::new(Space::Commit, format!("{n:02}")).unwrap()).collect();
     let check = |what: &str| {
         for order in [Order::Key, Order::Newest] {
             let scan = Scan { tags: vec![tag.clone()], order, ..Scan::new(Space::Commit) };
@@ -199,9 +198,11 @@ fn a_call_heals_what_is_damaged() {
         commit = run(&engine, way);
     }
     block_on(engine.gc(&afresh_engine::GcOptions::default())).unwrap();
-    assert!(block_on(engine.show(&afresh_core::CommitId::from_slice(commit.bytes()).unwrap()))
-        .unwrap()
-        .is_some());
+    assert!(
+        block_on(engine.show(&afresh_core::CommitId::from_slice(commit.bytes()).unwrap()))
+            .unwrap()
+            .is_some()
+    );
 }
 
 #[test]
