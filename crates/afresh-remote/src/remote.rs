@@ -116,7 +116,7 @@ impl Remote {
             }
         });
         let done = done.await;
-        heard(&self.circuit, &self.info.address, &done);
+        heard(&self.circuit, &self.info.address, op, &done);
         done.map_err(named)
     }
 
@@ -132,7 +132,7 @@ impl Remote {
         let store = address();
         let task = self.handle.spawn(async move {
             let done = timeout(last, work).await.unwrap_or_else(|_| Err(silent(last)));
-            heard(&circuit, &store, &done);
+            heard(&circuit, &store, op, &done);
             done
         });
         let patience = {
@@ -154,7 +154,7 @@ impl Remote {
             }
             None => {
                 let error = silent(limit);
-                self.circuit.failed(error.message());
+                self.circuit.failed(&error);
                 Err(error)
             }
         };
@@ -163,15 +163,25 @@ impl Remote {
 }
 
 /// What an answer, or that there was none, says of the server.
-fn heard<T>(circuit: &Circuit, store: &str, done: &Result<T>) {
+fn heard<T>(circuit: &Circuit, store: &str, op: &str, done: &Result<T>) {
     match done {
-        Err(error) if error.kind() == Kind::Unavailable => circuit.failed(&error.to_string()),
+        Err(error) if is_useless(op, error) => circuit.failed(error),
         _ => {
             if let Some(away) = circuit.well() {
                 let away = away.as_secs_f64();
                 tracing::warn!(back = store, "the store {store} answers again, after {away:.1} s");
             }
         }
+    }
+}
+
+/// Whether a server that answers so is not worth asking: nothing can be looked up in it. One that does not take what is
+/// new still has what is old.
+fn is_useless(op: &str, error: &Error) -> bool {
+    match error.kind() {
+        Kind::Unavailable => true,
+        Kind::Denied | Kind::Config | Kind::Unsupported => op == "get",
+        _ => false,
     }
 }
 
