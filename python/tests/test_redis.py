@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -107,6 +109,9 @@ def test_stats_tell_what_the_server_spends(server):
             client.submit(pow, number, 2)
         assert client.stats().disk_bytes > 20 * 500
         assert afresh.Client("memory:").stats().disk_bytes == 0
+    command = [sys.executable, "-m", "afresh", "--store", server.url, "stats"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "\non server " in said and "on disk" not in said, said
 
 
 def test_a_damaged_answer_is_computed_again_once(server, runs, said):
