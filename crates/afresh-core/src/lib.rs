@@ -12,6 +12,7 @@
 //! | read or write the record of an execution | [`Commit`] |
 //! | say what is inside an argument | [`Outline`], [`sketch`] |
 //! | implement a store | [`Store`], [`Batch`], [`Entry`], [`Scan`] |
+//! | know which objects are compressed | [`zip`] |
 //! | report a failure | [`Error`] |
 #![forbid(unsafe_code)]
 
@@ -32,6 +33,7 @@ pub mod sketch;
 mod store;
 mod stored;
 mod time;
+pub mod zip;
 
 pub use batch::{Applied, Batch, Done, Op, When};
 pub use blob::Blob;

@@ -48,7 +48,8 @@ pub struct StoreInfo {
 pub struct ObjectInfo {
     /// Its name.
     pub id: ObjectId,
-    /// Its length in bytes, before any compression.
+    /// Its length in bytes, before any compression; a store without the `indexed` capability may know no more than
+    /// [`stored`](Self::stored), and says that.
     pub len: u64,
     /// What it takes in the store, in bytes.
     pub stored: u64,

@@ -5,6 +5,7 @@
 //! | make a driver's futures awaitable anywhere, in bounded time | [`Remote`] |
 //! | know when a server that fails is asked again | [`Circuit`] |
 //! | keep an entry as bytes, where a server has no columns | [`Stored`] |
+//! | keep objects compressed where that pays | [`packed`] |
 //! | keep entries where there is only a compare-and-set | [`cells`] |
 //! | take an address apart without showing its password | [`Address`] |
 #![forbid(unsafe_code)]
@@ -12,6 +13,7 @@
 mod address;
 pub mod cells;
 mod circuit;
+pub mod packed;
 mod remote;
 
 pub use address::Address;

@@ -1,7 +1,8 @@
 //! The document of an entry. Specified in `docs/format-store-mongodb.md`.
 //!
-//! Invariant: a document changes only where it still has the random bytes that were read. What labels a document has, its
-//! body has too: they are there to be searched by.
+//! Invariant: a document changes only where it still has the random bytes that were read, or whatever is in their place:
+//! a document that somebody damaged is written over. What labels a document has, its body has too: they are there to be
+//! searched by.
 
 use afresh_core::{Error, Key, Kind, Result, Space, Tag, Timestamp};
 use afresh_remote::cells::{Body, Cell, Cells, Clock, Swapped};
@@ -29,7 +30,7 @@ pub(crate) struct Documents {
 /// What tells a write from all others, and since when the entry is there.
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
-    random: Vec<u8>,
+    random: Bson,
     made: i64,
 }
 
@@ -59,17 +60,17 @@ pub(crate) fn date(time: Timestamp) -> Bson {
 
 impl Documents {
     /// The document of `body`.
-    fn document(&self, key: &Key, body: &Body, made: i64) -> Result<(Document, Vec<u8>)> {
+    fn document(&self, key: &Key, body: &Body, made: i64) -> Result<(Document, Bson)> {
         let bytes = body.encode()?;
         if bytes.len() > LONGEST {
             let message = format!("an entry of {} bytes; the store takes {LONGEST}", bytes.len());
             return Err(Error::new(Kind::TooLarge, message));
         }
-        let random = bytes.get(9..25).ok_or_else(corrupt)?.to_vec();
+        let random = binary(bytes.get(9..25).ok_or_else(corrupt)?);
         let now = self.clock.now();
         let mut document = doc! {
             "_id": name(key.space(), key.bytes()),
-            "random": binary(random.clone()),
+            "random": random.clone(),
             "body": binary(bytes),
             "space": i32::from(key.space().number()),
             "made": made,
@@ -99,15 +100,15 @@ impl Documents {
     }
 }
 
-/// The body in a document.
-pub(crate) fn body(space: Space, document: &Document) -> Result<Body> {
-    Body::decode(space, document.get_binary_generic("body").map_err(|_| corrupt())?)
+/// The bytes of the body in a document; none where there are none.
+pub(crate) fn body(document: &Document) -> &[u8] {
+    document.get_binary_generic("body").map_or(&[], Vec::as_slice)
 }
 
-fn cell(space: Space, document: &Document) -> Result<Cell<Token>> {
-    let random = document.get_binary_generic("random").map_err(|_| corrupt())?.clone();
-    let made = document.get_i64("made").map_err(|_| corrupt())?;
-    Ok(Cell { body: body(space, document)?, token: Token { random, made } })
+fn cell(key: &Key, document: &Document) -> Cell<Token> {
+    let random = document.get("random").cloned().unwrap_or(Bson::Null);
+    let made = document.get_i64("made").unwrap_or(0);
+    Cell { body: Body::found(key, body(document)), token: Token { random, made } }
 }
 
 #[async_trait]
@@ -117,7 +118,7 @@ impl Cells for Documents {
     async fn get(&self, key: &Key) -> Result<Option<Cell<Token>>> {
         let name = name(key.space(), key.bytes());
         let found = self.collection.find_one(doc! { "_id": name }).await.map_err(error)?;
-        found.map(|document| cell(key.space(), &document)).transpose()
+        Ok(found.map(|document| cell(key, &document)))
     }
 
     async fn swap(
@@ -134,7 +135,7 @@ impl Cells for Documents {
             Some(cell) => {
                 let same = doc! {
                     "_id": name(key.space(), key.bytes()),
-                    "random": binary(cell.token.random.clone()),
+                    "random": { "$eq": cell.token.random.clone() },
                 };
                 let replaced = self.collection.replace_one(same, document).await.map_err(error)?;
                 replaced.matched_count > 0

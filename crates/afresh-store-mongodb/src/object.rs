@@ -1,4 +1,5 @@
-//! Objects: a document each, with the bytes in it or, of large ones, in chunks beside it.
+//! Objects: a document each, with the bytes in it or, of large ones, in chunks beside it. They
+//! are compressed where that pays.
 //!
 //! Invariant: chunks carry the random name of one upload and are written before the document that names it, so that a
 //! document has all its chunks; whoever removes a document removes the chunks of that upload only. Age is checked again in the
@@ -7,6 +8,7 @@
 use std::time::Duration;
 
 use afresh_core::{Blob, Bytes, Error, Kind, ObjectId, ObjectInfo, Removed, Result, Timestamp};
+use afresh_remote::packed;
 use futures_util::TryStreamExt;
 use mongodb::bson::oid::ObjectId as Unique;
 use mongodb::bson::{DateTime, Document, doc};
@@ -15,6 +17,9 @@ use crate::entry::{binary, date};
 use crate::error::{corrupt, error, is_duplicate};
 use crate::store::MongoStore;
 
+/// The most objects of one list.
+const LISTED: usize = 1000;
+
 /// The most bytes in one document.
 const CHUNK: usize = 8 << 20;
 
@@ -22,8 +27,9 @@ fn hex(id: &ObjectId) -> String {
     id.to_string()
 }
 
-fn length(document: &Document) -> Result<u64> {
-    document.get_i64("length").map(i64::unsigned_abs).map_err(|_| corrupt())
+/// A number that a document has; 0 where it has none.
+fn number(document: &Document, field: &str) -> u64 {
+    document.get_i64(field).map_or(0, i64::unsigned_abs)
 }
 
 fn written(document: &Document) -> Result<Timestamp> {
@@ -36,8 +42,15 @@ impl MongoStore {
         if self.touched(id, blob.len()).await? {
             return Ok(());
         }
-        let bytes = blob.to_bytes();
-        let mut document = doc! { "_id": hex(id), "length": bytes.len() as i64 };
+        let len = blob.len();
+        let packed = packed::pack(blob).await;
+        let bytes = packed.blob.to_bytes();
+        let mut document = doc! {
+            "_id": hex(id),
+            "length": len as i64,
+            "stored": bytes.len() as i64,
+            "zstd": packed.zipped,
+        };
         if bytes.len() > CHUNK {
             let upload = Unique::new();
             for (number, part) in bytes.chunks(CHUNK).enumerate() {
@@ -58,7 +71,7 @@ impl MongoStore {
             // Somebody else was first: our chunks are nobody's.
             Err(driver) if is_duplicate(&driver) => {
                 self.drop_chunks(&document).await?;
-                self.touched(id, blob.len()).await.map(|_| ())
+                self.touched(id, len).await.map(|_| ())
             }
             Err(driver) => Err(error(driver)),
         }
@@ -86,8 +99,7 @@ impl MongoStore {
             Ok(upload) => {
                 let chunks = self.chunks.find(doc! { "upload": upload }).sort(doc! { "_id": 1 });
                 let mut chunks = chunks.await.map_err(error)?;
-                let length = usize::try_from(length(&document)?).unwrap_or(0);
-                let mut bytes = Vec::with_capacity(length);
+                let mut bytes = Vec::new();
                 while let Some(chunk) = chunks.try_next().await.map_err(error)? {
                     let part = chunk.get_binary_generic("bytes").map_err(|_| corrupt())?;
                     bytes.extend_from_slice(part);
@@ -96,11 +108,12 @@ impl MongoStore {
             }
             Err(_) => document.get_binary_generic("bytes").map_err(|_| corrupt())?.clone(),
         };
-        if ObjectId::of(&bytes) != *id {
+        let zipped = document.get_bool("zstd").unwrap_or(false);
+        let zipped = zipped.then(|| number(&document, "length"));
+        packed::open(*id, bytes.into(), zipped).await.map(Some).ok_or_else(|| {
             let message = "the bytes of an object are not those that were written";
-            return Err(Error::new(Kind::Corrupt, message).with_key(id.short()));
-        }
-        Ok(Some(bytes.into()))
+            Error::new(Kind::Corrupt, message).with_key(id.short())
+        })
     }
 
     pub(crate) async fn remove_objects(&self, ids: &[ObjectId], idle: Duration) -> Result<Removed> {
@@ -113,7 +126,7 @@ impl MongoStore {
             let same = doc! { "_id": hex(id), "written": date(written(&document)?) };
             if self.objects.delete_one(same).await.map_err(error)?.deleted_count > 0 {
                 removed.objects += 1;
-                removed.bytes += length(&document)?;
+                removed.bytes += number(&document, "stored");
                 self.drop_chunks(&document).await?;
             }
         }
@@ -138,26 +151,27 @@ impl MongoStore {
         let filter = after.map_or_else(Document::new, |id| doc! { "_id": { "$gt": hex(id) } });
         let found = self.objects.find(filter).sort(doc! { "_id": 1 });
         let found = found.projection(doc! { "bytes": 0 });
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let limit = i64::try_from(limit.min(LISTED)).unwrap_or(i64::MAX);
         let found: Vec<Document> =
             found.limit(limit).await.map_err(error)?.try_collect().await.map_err(error)?;
         let now = self.now();
+        // Of a damaged one all that is sure is that it is there.
         let info = |document: Document| {
-            let id = document.get_str("_id").ok().and_then(|id| id.parse().ok());
-            let len = length(&document)?;
-            let idle = now.since(written(&document)?);
-            Ok(ObjectInfo { id: id.ok_or_else(corrupt)?, len, stored: len, idle })
+            let id = document.get_str("_id").ok()?.parse().ok()?;
+            let (len, stored) = (number(&document, "length"), number(&document, "stored"));
+            let idle = written(&document).map_or(Duration::ZERO, |written| now.since(written));
+            Some(ObjectInfo { id, len, stored, idle })
         };
-        found.into_iter().map(info).collect()
+        Ok(found.into_iter().filter_map(info).collect())
     }
 
     /// How many objects there are, and their bytes. Added up here: FerretDB's `$sum` of a field is 0.
     pub(crate) async fn object_usage(&self) -> Result<(u64, u64)> {
-        let lengths = self.objects.find(doc! {}).projection(doc! { "length": 1 });
+        let lengths = self.objects.find(doc! {}).projection(doc! { "stored": 1 });
         let mut lengths = lengths.await.map_err(error)?;
         let (mut count, mut bytes) = (0, 0);
         while let Some(document) = lengths.try_next().await.map_err(error)? {
-            (count, bytes) = (count + 1, bytes + length(&document)?);
+            (count, bytes) = (count + 1, bytes + number(&document, "stored"));
         }
         Ok((count, bytes))
     }

@@ -4,7 +4,7 @@
 //! left out here, so that a page may be shorter than it could be.
 
 use afresh_core::{Bytes, Entry, Error, Key, Kind, Order, Page, Result, Scan};
-use afresh_remote::cells::Body;
+use afresh_remote::cells::{Body, damaged};
 use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
 
@@ -69,14 +69,14 @@ impl MongoStore {
 
     async fn living(&self, scan: &Scan, document: &Document) -> Result<Option<(Key, Entry)>> {
         let now = self.now();
-        match body(scan.space, document) {
+        match Body::decode(scan.space, body(document)) {
             Ok(Body::Row(row)) if !row.guards.is_empty() => {
                 Ok(self.entries.live(&row.key).await?.map(|entry| (row.key, entry)))
             }
             Ok(Body::Row(row)) => Ok(row.lives(now).then(|| (row.key.clone(), row.entry(now)))),
             Ok(Body::Tombstone(_)) => Ok(None),
             Err(error) => {
-                tracing::warn!(%error, "passed over in a scan");
+                damaged(&error);
                 Ok(None)
             }
         }

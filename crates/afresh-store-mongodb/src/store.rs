@@ -47,15 +47,15 @@ impl MongoStore {
             expires: true,
             ..Capabilities::default()
         };
-        let collection = database.collection("afresh_v1_entries");
+        let collection = database.collection("afresh_v2_entries");
         Self {
             info: StoreInfo { scheme: "mongodb", address, capabilities, lock_dir: None },
             database: database.clone(),
             entries: Entries::new(Documents { collection, clock: clock.clone() }, clock),
-            objects: database.collection("afresh_v1_objects"),
-            chunks: database.collection("afresh_v1_chunks"),
-            aside: database.collection("afresh_v1_quarantine"),
-            meta: database.collection("afresh_v1_meta"),
+            objects: database.collection("afresh_v2_objects"),
+            chunks: database.collection("afresh_v2_chunks"),
+            aside: database.collection("afresh_v2_quarantine"),
+            meta: database.collection("afresh_v2_meta"),
             ready: OnceCell::new(),
             asked: AtomicI64::new(i64::MIN / 2),
         }
@@ -97,12 +97,12 @@ impl MongoStore {
 
     /// Makes indexes where they are missing. Any number of programs may do so at once.
     async fn set_up(&self) -> Result<()> {
-        match self.meta.insert_one(doc! { "_id": "format", "format": 1 }).await {
+        match self.meta.insert_one(doc! { "_id": "format", "format": 2 }).await {
             Err(driver) if !is_duplicate(&driver) => return Err(error(driver)),
             _ => {}
         }
         let found = self.meta.find_one(doc! { "_id": "format" }).await.map_err(error)?;
-        if found.and_then(|found| found.get_i32("format").ok()) != Some(1) {
+        if found.and_then(|found| found.get_i32("format").ok()) != Some(2) {
             let message = "the database holds a store of a format that is not known";
             return Err(Error::new(Kind::Unsupported, message)
                 .with_hint("use a newer afresh, or another database"));

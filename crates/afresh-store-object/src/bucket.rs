@@ -10,13 +10,14 @@ use afresh_core::{Key, Result, Timestamp};
 use afresh_remote::cells::{Body, Cell, Cells, Swapped};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion};
 
-use crate::entry::{folder, name};
+use crate::entry::{folder, name, part};
 use crate::error::{error, is_absent, is_refusal};
 use crate::folder::Folder;
+use crate::store::WIDTH;
 
 /// What was found under a name.
 #[derive(Clone, Debug)]
@@ -26,6 +27,11 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// Files are compared by their bytes.
+    fn local(bytes: Bytes) -> Self {
+        Self { bytes, tag: UpdateVersion { e_tag: None, version: None } }
+    }
+
     /// What was never there.
     pub(crate) fn elsewhere() -> Self {
         let tag = UpdateVersion {
@@ -74,7 +80,11 @@ impl Bucket {
     }
 
     pub(crate) fn path(&self, folder: &str, name: &str) -> Path {
-        self.folder_path(folder).join(name)
+        let folder = self.folder_path(folder);
+        match part(name) {
+            "" => folder.join(name),
+            part => folder.join(part).join(name),
+        }
     }
 
     fn folder_path(&self, folder: &str) -> Path {
@@ -83,6 +93,9 @@ impl Bucket {
 
     /// The bytes at `path`.
     pub(crate) async fn fetch(&self, path: &Path) -> Result<Option<Found>> {
+        if let Some(folder) = &self.folder {
+            return Ok(folder.read(vec![path.clone()]).await?.pop().flatten().map(Found::local));
+        }
         let got = match self.driver.get(path).await {
             Ok(got) => got,
             Err(driver) if is_absent(&driver) => return Ok(None),
@@ -94,13 +107,28 @@ impl Bucket {
         Ok(Some(Found { bytes, tag }))
     }
 
+    /// The bytes at each of `paths`, [`WIDTH`] at a time.
+    pub(crate) async fn fetch_all(&self, paths: Vec<Path>) -> Result<Vec<Option<Found>>> {
+        if let Some(folder) = &self.folder {
+            let found = folder.read(paths).await?;
+            return Ok(found.into_iter().map(|bytes| bytes.map(Found::local)).collect());
+        }
+        let fetch = |path: Path| async move { self.fetch(&path).await };
+        stream::iter(paths).map(fetch).buffered(WIDTH).try_collect().await
+    }
+
+    /// Puts something empty at `path`, whatever is there.
+    pub(crate) async fn mark(&self, path: &Path) -> Result<()> {
+        let put = self.driver.put(path, PutPayload::default()).await;
+        put.map(|_| ()).map_err(|driver| error(&driver))
+    }
+
     /// Puts `bytes` where `seen` is, or where nothing is.
     pub(crate) async fn put(&self, path: &Path, seen: Option<&Found>, bytes: Bytes) -> Result<Put> {
         let mode = match (seen, &self.folder) {
             (Some(seen), Some(folder)) => {
                 if folder.swap(path, seen.bytes.clone(), bytes.clone()).await? {
-                    let tag = UpdateVersion { e_tag: None, version: None };
-                    return Ok(Put::Done(Found { bytes, tag }));
+                    return Ok(Put::Done(Found::local(bytes)));
                 }
                 return Ok(Put::Refused(self.fetch(path).await?));
             }
@@ -154,7 +182,7 @@ impl Bucket {
                 .collect());
         }
         let mut list = match after {
-            Some(after) => self.driver.list_with_offset(Some(&path), &path.clone().join(after)),
+            Some(after) => self.driver.list_with_offset(Some(&path), &self.path(folder, after)),
             None => self.driver.list(Some(&path)),
         };
         let mut page = Vec::new();
@@ -184,8 +212,8 @@ impl Bucket {
 }
 
 /// The cell in what was found under a key.
-fn cell(key: &Key, found: Found) -> Result<Cell<Found>> {
-    Ok(Cell { body: Body::decode(key.space(), &found.bytes)?, token: found })
+fn cell(key: &Key, found: Found) -> Cell<Found> {
+    Cell { body: Body::found(key, &found.bytes), token: found }
 }
 
 #[async_trait]
@@ -193,7 +221,7 @@ impl Cells for Bucket {
     type Token = Found;
 
     async fn get(&self, key: &Key) -> Result<Option<Cell<Found>>> {
-        self.fetch(&self.entry(key)).await?.map(|found| cell(key, found)).transpose()
+        Ok(self.fetch(&self.entry(key)).await?.map(|found| cell(key, found)))
     }
 
     async fn swap(
@@ -205,9 +233,7 @@ impl Cells for Bucket {
         let seen = seen.map(|cell| &cell.token);
         Ok(match self.put(&self.entry(key), seen, body.encode()?).await? {
             Put::Done(found) => Swapped::Done(Cell { body: body.clone(), token: found }),
-            Put::Refused(found) => {
-                Swapped::Refused(found.map(|found| cell(key, found)).transpose()?)
-            }
+            Put::Refused(found) => Swapped::Refused(found.map(|found| cell(key, found))),
         })
     }
 

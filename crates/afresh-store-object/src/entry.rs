@@ -22,6 +22,13 @@ pub(crate) fn folder(space: Space) -> &'static str {
     }
 }
 
+/// The folder in its folder in which a name is: its beginning, so that the order of paths is that of names.
+pub(crate) fn part(name: &str) -> &str {
+    let digits = usize::from(name.starts_with('k'));
+    let more = name.bytes().skip(digits).take(2).take_while(u8::is_ascii_hexdigit).count();
+    name.get(..digits + more).unwrap_or(name)
+}
+
 /// The name of a key within its folder.
 pub(crate) fn name(key: &[u8]) -> String {
     match key.get(..BEGINNING) {
@@ -64,6 +71,16 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_are_in_the_order_of_names() {
+        let names = ["k", "k!a", "k00", "k61", "k61!z", "k6100", "k61ff-0", "k6a"];
+        let paths = names.map(|name| format!("{}/{name}", part(name)));
+        assert_eq!(paths[..3], ["k/k", "k/k!a", "k00/k00"]);
+        assert_eq!(paths[6], "k61/k61ff-0");
+        assert!(names.is_sorted() && paths.is_sorted(), "{paths:?}");
+        assert_eq!((part("0af9"), part("jz"), part("k69z")), ("0a", "", "k69"));
+    }
 
     #[test]
     fn names_keep_prefixes_and_fit_in_a_file_name() {

@@ -10,12 +10,18 @@ use std::time::SystemTime;
 
 use afresh_core::{Error, Kind, Result};
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 
+use crate::entry::part;
 use crate::error::local;
+use crate::store::WIDTH;
 
 /// How many lock files there are: who replaces different files seldom waits.
 const LOCKS: usize = 64;
+
+/// How many files one thread reads after the other.
+const TOGETHER: usize = 64;
 
 /// The root of a store in a local folder.
 #[derive(Clone, Debug)]
@@ -76,36 +82,41 @@ impl Folder {
         .await
     }
 
-    /// Up to `limit` files of a folder by name, after one.
+    /// The bytes of files, in that order; `None` for what is not there. Some at a time, for a disk may make each wait.
+    pub(crate) async fn read(&self, paths: Vec<Path>) -> Result<Vec<Option<Bytes>>> {
+        let files: Vec<PathBuf> = paths.iter().map(|path| self.file(path)).collect();
+        let read = |files: &[PathBuf]| {
+            let files = files.to_vec();
+            let one = |file| Ok(there(fs::read(file))?.map(Bytes::from));
+            blocking(move || files.into_iter().map(one).collect::<io::Result<Vec<_>>>())
+        };
+        let reads: Vec<_> = files.chunks(TOGETHER).map(read).collect();
+        let found: Vec<_> = stream::iter(reads).buffered(WIDTH).try_collect().await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Up to `limit` files of the parts of a folder by name, after one.
     pub(crate) async fn page(
         &self,
         folder: &Path,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Listed>> {
-        let (folder, after) = (self.file(folder), after.map(str::to_owned));
+        let (folder, after) = (self.file(folder), after.unwrap_or_default().to_owned());
         blocking(move || {
-            let entries = match fs::read_dir(&folder) {
-                Ok(entries) => entries,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-                Err(error) => return Err(error),
-            };
-            let mut names = Vec::new();
-            for entry in entries {
-                if let Ok(name) = entry?.file_name().into_string()
-                    && !name.contains('#')
-                    && after.as_ref().is_none_or(|after| name > *after)
-                {
-                    names.push(name);
+            let mut page: Vec<Listed> = Vec::new();
+            for part in names(&folder)?.into_iter().filter(|name| name.as_str() >= part(&after)) {
+                if page.len() >= limit {
+                    break;
                 }
-            }
-            names.sort_unstable();
-            names.truncate(limit);
-            let mut page = Vec::with_capacity(names.len());
-            for name in names {
-                // Removed meanwhile is not there.
-                if let Ok(found) = fs::metadata(folder.join(&name)) {
-                    page.push(Listed { len: found.len(), modified: found.modified()?, name });
+                let part = folder.join(part);
+                let names = names(&part)?;
+                let begun = names.partition_point(|name| *name <= after);
+                for name in names.into_iter().skip(begun).take(limit - page.len()) {
+                    // Removed meanwhile is not there.
+                    if let Some(found) = there(fs::metadata(part.join(&name)))? {
+                        page.push(Listed { len: found.len(), modified: found.modified()?, name });
+                    }
                 }
             }
             Ok(page)
@@ -119,6 +130,30 @@ impl Folder {
         blocking(move || File::options().append(true).open(file)?.set_modified(SystemTime::now()))
             .await
     }
+}
+
+/// What is in a folder, in order; nothing where there is none. A driver's files that are being written are passed over.
+fn names(folder: &std::path::Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in there(fs::read_dir(folder))?.into_iter().flatten() {
+        names.extend(entry?.file_name().into_string().ok().filter(|name| !name.contains('#')));
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// What is not there is no error.
+fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether nothing of ours is there: a file that somebody put in the place of a folder is none.
+fn absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Does what may wait for a disk or a lock where that stops nobody.

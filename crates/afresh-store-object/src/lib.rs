@@ -6,6 +6,7 @@
 //! | know which options an address has | `config` |
 //! | see where the server's clock is heard | `connector` |
 //! | know under what name an entry is | `entry` |
+//! | know what commits are found by | `label` |
 //! | know how changes are made under conditions | `bucket`; what is made of it: [`afresh_remote::cells`] |
 //! | see how objects are streamed | `object` |
 //! | follow a driver's error to ours | `error` |
@@ -19,6 +20,7 @@ mod connector;
 mod entry;
 mod error;
 mod folder;
+mod label;
 mod object;
 mod scan;
 mod store;

@@ -1,4 +1,4 @@
-//! Objects: each one body, named by its digest, exactly its bytes.
+//! Objects: each one body, named by the digest of its bytes: these bytes, or a frame of zstd of them.
 //!
 //! Invariant: bytes are checked against their name when they are read. What is large is sent and fetched in parts, a few
 //! at a time. An object that is written again becomes young by being sent again, unless it is still young.
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use afresh_core::{Blob, Bytes, Error, Kind, ObjectId, ObjectInfo, Removed, Result, Timestamp};
 use afresh_remote::cells::TOMBSTONE;
+use afresh_remote::packed;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{GetOptions, MultipartUpload, ObjectMeta, ObjectStoreExt, PutMode, PutPayload};
@@ -20,7 +21,7 @@ use crate::store::{ObjectStore, WIDTH};
 pub(crate) const FOLDER: &str = "object";
 
 /// The folder of objects that were damaged.
-const ASIDE: &str = "quarantine";
+pub(crate) const ASIDE: &str = "quarantine";
 
 /// Above this, in parts of this.
 const PART: usize = 8 << 20;
@@ -30,6 +31,9 @@ const PARTS: usize = 9000;
 
 /// How many parts are on their way at a time.
 const PARALLEL: usize = 4;
+
+/// How many names are counted together.
+const COUNTED: usize = 10_000;
 
 /// What was written within this time is young enough.
 const YOUNG: Duration = Duration::from_secs(60);
@@ -54,12 +58,13 @@ impl ObjectStore {
 
     pub(crate) async fn write_all(&self, objects: Vec<(ObjectId, Blob)>) -> Result<()> {
         let write =
-            |(id, blob): (ObjectId, Blob)| async move { self.write_object(&id, &blob).await };
+            |(id, blob): (ObjectId, Blob)| async move { self.write_object(&id, blob).await };
         stream::iter(objects).map(write).buffer_unordered(PARALLEL).try_collect().await
     }
 
-    async fn write_object(&self, id: &ObjectId, blob: &Blob) -> Result<()> {
-        let path = self.object(id);
+    async fn write_object(&self, id: &ObjectId, blob: Blob) -> Result<()> {
+        let (path, plain) = (self.object(id), blob.len() as u64);
+        let blob = &packed::pack(blob).await.blob;
         let large = blob.len() > PART;
         if !large {
             match self.put(&path, blob, PutMode::Create).await {
@@ -68,7 +73,7 @@ impl ObjectStore {
             }
         }
         if let Some(there) = self.head(&path).await?
-            && there.size == blob.len() as u64
+            && [blob.len() as u64, plain].contains(&there.size)
             && (self.idle(&there) < YOUNG || self.bucket().touch(&path).await?)
         {
             return Ok(());
@@ -133,14 +138,11 @@ impl ObjectStore {
             got.bytes().await
         };
         let bytes = bytes.map_err(|driver| error(&driver))?;
-        if ObjectId::of(&bytes) != *id {
-            return Err(Error::new(
-                Kind::Corrupt,
-                "the bytes of an object are not those that were written",
-            )
-            .with_key(id.short()));
-        }
-        Ok(Some(bytes))
+        let zipped = packed::claimed(&bytes);
+        packed::open(*id, bytes, zipped).await.map(Some).ok_or_else(|| {
+            Error::new(Kind::Corrupt, "the bytes of an object are not those that were written")
+                .with_key(id.short())
+        })
     }
 
     /// Fetches a large object in parts, all of the same write.
@@ -218,12 +220,18 @@ impl ObjectStore {
     /// How many there are in a folder, tombstones aside, and their bytes.
     pub(crate) async fn count(&self, folder: &str) -> Result<(u64, u64)> {
         let (mut count, mut bytes) = (0, 0);
-        for listed in self.bucket().page(folder, None, usize::MAX).await? {
-            if folder == FOLDER || listed.len != TOMBSTONE {
-                (count, bytes) = (count + 1, bytes + listed.len);
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.bucket().page(folder, after.as_deref(), COUNTED).await?;
+            for listed in &page {
+                bytes += listed.len;
+                count += u64::from(folder == FOLDER || listed.len != TOMBSTONE);
+            }
+            match page.into_iter().nth(COUNTED - 1) {
+                Some(last) => after = Some(last.name),
+                None => return Ok((count, bytes)),
             }
         }
-        Ok((count, bytes))
     }
 }
 

@@ -2,31 +2,35 @@
 //!
 //! Invariant: nothing is written into a bucket whose layout is not known or whose server passes over conditions.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use afresh_core::{
-    Applied, Batch, Blob, Bytes, Capabilities, Entry, Error, Key, Kind, ObjectId, ObjectInfo, Page,
-    Removed, Result, Scan, Space, Store, StoreInfo, Timestamp, Usage,
+    Applied, Batch, Blob, Bytes, Capabilities, Entry, Error, Key, Kind, Labels, ObjectId,
+    ObjectInfo, Op, Page, Removed, Result, Scan, Space, Store, StoreInfo, Timestamp, Usage,
 };
 use afresh_remote::cells::{Clock, Entries};
 use async_trait::async_trait;
+use futures_util::future::{try_join, try_join_all};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use tokio::sync::OnceCell;
 
 use crate::bucket::{Bucket, Found, Put};
-use crate::entry::folder;
+use crate::entry::{folder, name};
 use crate::folder::Folder;
+use crate::{label, object};
 
 /// How many requests of one operation are on their way at a time.
 pub(crate) const WIDTH: usize = 16;
 
 /// What is written down in a bucket of this layout.
-const FORMAT: &[u8] = b"{\"format\": 1}\n";
+const FORMAT: &[u8] = b"{\"format\": 2}\n";
 
 /// The folder of everything of this layout.
-const LAYOUT: &str = "afresh-1";
+const LAYOUT: &str = "afresh-2";
 
 /// A store in a bucket or a folder. Its futures need a runtime of tokio: see [`afresh_remote::Remote`].
 #[derive(Debug)]
@@ -112,6 +116,25 @@ impl ObjectStore {
         }
     }
 
+    /// Writes down what the commits that a batch puts are found by, before they are there.
+    async fn label(&self, ops: &[Op]) -> Result<()> {
+        let none = Labels::default();
+        let label = |op: &Op| {
+            let labels = match op {
+                Op::Put { entry, .. } => &entry.labels,
+                Op::Add { .. } => &none,
+                Op::Check { .. } | Op::Delete { .. } | Op::Touch { .. } => return None,
+            };
+            let random = RandomState::new().build_hasher().finish() as u32;
+            let commit = op.key().space() == Space::Commit;
+            let label = || label::label(&name(op.key().bytes()), labels, random);
+            commit.then(|| self.bucket().path(label::FOLDER, &label()))
+        };
+        let labels: Vec<Path> = ops.iter().filter_map(label).collect();
+        let mark = |path: Path| async move { self.bucket().mark(&path).await };
+        stream::iter(labels).map(mark).buffer_unordered(WIDTH).try_collect().await
+    }
+
     /// What is certainly wrong must be refused. A server that passes over conditions would lose answers.
     async fn probe(&self, marker: &Path) -> Result<()> {
         for seen in [None, Some(Found::elsewhere())] {
@@ -143,7 +166,7 @@ impl Store for ObjectStore {
 
     async fn apply(&self, batch: Batch) -> Result<Applied> {
         self.ready().await?;
-        self.write_all(batch.objects).await?;
+        try_join(self.write_all(batch.objects), self.label(&batch.ops)).await?;
         self.entries.apply(batch.ops).await
     }
 
@@ -172,14 +195,19 @@ impl Store for ObjectStore {
     }
 
     async fn usage(&self) -> Result<Usage> {
-        let mut usage = Usage::default();
-        for (count, space) in usage.entries.iter_mut().zip(Space::ALL) {
-            let (entries, bytes) = self.count(folder(space)).await?;
+        let spaces = Space::ALL.map(|space| self.count(folder(space)));
+        let ((spaces, objects), aside) = try_join(
+            try_join(try_join_all(spaces), self.count(object::FOLDER)),
+            self.count(object::ASIDE),
+        )
+        .await?;
+        let mut usage =
+            Usage { file_objects: objects.0, file_bytes: objects.1, ..Usage::default() };
+        usage.disk_bytes = objects.1 + aside.1;
+        for (count, (entries, bytes)) in usage.entries.iter_mut().zip(spaces) {
             *count = entries;
             usage.disk_bytes += bytes;
         }
-        (usage.file_objects, usage.file_bytes) = self.count(crate::object::FOLDER).await?;
-        usage.disk_bytes += usage.file_bytes;
         Ok(usage)
     }
 }

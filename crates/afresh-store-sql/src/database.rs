@@ -67,9 +67,15 @@ impl Database {
         Ok(self.run(&[statement]).await?.pop().unwrap_or_default())
     }
 
-    /// Runs statements on a connection that is held.
+    /// Runs statements on a connection that is held. What each was given and what came of it is traced, so that the
+    /// bounds of statements can be tested.
     pub(crate) async fn on(&self, held: &mut Held, statements: &[Statement]) -> Result<Vec<Rows>> {
-        held.session()?.run(statements).await
+        let answers = held.session()?.run(statements).await?;
+        for (statement, rows) in statements.iter().zip(&answers) {
+            let (given, rows) = (statement.given(), rows.len());
+            tracing::trace!(given, rows, text = statement.text, "a statement");
+        }
+        Ok(answers)
     }
 
     /// Ends a transaction without a trace. What cannot be told so is closed.

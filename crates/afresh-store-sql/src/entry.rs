@@ -8,16 +8,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use afresh_core::{Applied, Batch, Bytes, Entry, Key, Kind, Op, Result, Timestamp};
+use afresh_remote::packed;
 use tokio::time::sleep;
 
 use crate::config::Server;
 use crate::database::Database;
 use crate::listen;
-use crate::object::Objects;
+use crate::object::{Objects, zipped};
 use crate::plan::{self, Change, Plan, To};
 use crate::pool::Held;
 use crate::row::{self, COLUMNS, Slot, WIDTH};
-use crate::session::Rows;
+use crate::session::{Cells, Rows};
 use crate::sql::{Sql, Statement};
 
 /// The most keys of one statement.
@@ -33,7 +34,7 @@ const ATTACHED: i64 = 64 << 10;
 pub(crate) async fn get(database: &Database, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
     let ids: Vec<Bytes> = keys.iter().map(row::id).collect();
     let text = format!(
-        "SELECT {COLUMNS}, o.data, {{now}} FROM {{p}}entry e
+        "SELECT {COLUMNS}, o.data, {{now}}, o.form, o.length FROM {{p}}entry e
          LEFT JOIN {{p}}object o ON o.id = e.object AND o.length <= {ATTACHED} WHERE e.id IN ?"
     );
     let statements: Vec<Statement> =
@@ -45,18 +46,28 @@ pub(crate) async fn get(database: &Database, keys: &[Key]) -> Result<Vec<Option<
     for cells in database.run(&statements).await?.iter().flatten() {
         let now = Timestamp::from_millis(cells.number(WIDTH + 1)?);
         if let (Some(id), Slot::Live(row)) = (cells.bytes(0), row::slot(cells, now)?) {
-            found.insert(id, Entry { attached: cells.bytes(WIDTH), ..row.entry });
+            found.insert(id, Entry { attached: attached(cells), ..row.entry });
         }
     }
     Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
 }
 
+/// The bytes of the object that came along; `None` also where they are not to be had.
+fn attached(cells: &Cells) -> Option<Bytes> {
+    let bytes = cells.bytes(WIDTH)?;
+    match zipped(cells.int(WIDTH + 2)?, cells.int(WIDTH + 3)?) {
+        Some(len) => packed::unzip(&bytes, len),
+        None => Some(bytes),
+    }
+}
+
 /// Makes the changes of a batch.
 pub(crate) async fn apply(database: &Database, batch: Batch) -> Result<Applied> {
-    let objects = Objects::new(&batch)?;
+    let Batch { objects, ops } = batch;
+    let objects = Objects::new(objects).await?;
     let mut tried = 0;
     loop {
-        let outcome = once(database, &batch.ops, &objects).await;
+        let outcome = once(database, &ops, &objects).await;
         tried += 1;
         match outcome {
             Ok(Some(applied)) => return Ok(applied),

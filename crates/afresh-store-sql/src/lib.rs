@@ -7,6 +7,7 @@
 //! | know what differs between the servers | `sql`, then `postgres` and `mysql`, each a [session](session) |
 //! | follow a batch | `entry`, which locks and writes; `plan`, which decides |
 //! | follow objects, scans, what expires | `object`, `scan`, `sweep` |
+//! | know what the store holds, and what counting costs others | `usage` |
 //! | see who is told of changes | `listen` |
 //! | know what a failure of a server means | `error` |
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ mod session;
 mod sql;
 mod store;
 mod sweep;
+mod usage;
 
 pub use config::{Clock, SqlOptions};
 pub use store::{open, open_with};

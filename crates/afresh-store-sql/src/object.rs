@@ -2,16 +2,13 @@
 //!
 //! Invariant: an object's row and its parts appear in one transaction and go in one. Writing one that is there only
 //! says when; whoever removes old ones passes over what is being written. Bytes are compared with their digest whenever
-//! they are read. Objects are not compressed here.
+//! they are read. They are compressed before a transaction begins, where that pays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use afresh_core::{
-    Batch, Blob, Bytes, Error, Kind, ObjectId, ObjectInfo, Op, Removed, Result, Usage,
-};
-
-use tokio::task::spawn_blocking;
+use afresh_core::{Batch, Blob, Bytes, Error, Kind, ObjectId, ObjectInfo, Removed, Result};
+use afresh_remote::packed::{self, Packed};
 
 use crate::database::Database;
 use crate::session::Rows;
@@ -29,6 +26,12 @@ pub(crate) const LARGEST: u64 = 1 << 30;
 /// The most objects that one transaction removes.
 const REMOVED: usize = 256;
 
+/// The most objects of one list.
+const LISTED: usize = 1000;
+
+/// What `form` says of bytes that are a frame of zstd.
+const ZIPPED: i64 = 1;
+
 fn column(id: &ObjectId) -> Bytes {
     Bytes::copy_from_slice(id.as_bytes())
 }
@@ -39,8 +42,17 @@ fn id(column: Option<Bytes>) -> Result<ObjectId> {
         .ok_or_else(|| Error::new(Kind::Corrupt, "the name of an object is not one"))
 }
 
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// How long an object says that it is, where it is compressed.
+pub(crate) fn zipped(form: i64, length: i64) -> Option<u64> {
+    (form == ZIPPED).then(|| unsigned(length))
+}
+
 fn span(number: i64) -> Duration {
-    Duration::from_millis(u64::try_from(number).unwrap_or(0))
+    Duration::from_millis(unsigned(number))
 }
 
 /// The bytes of a blob in pieces of `size`; copied only where its parts do not fit.
@@ -67,14 +79,15 @@ fn pieces(blob: &Blob, size: usize) -> Vec<Bytes> {
     pieces
 }
 
-/// The objects of a batch.
-pub(crate) struct Objects(BTreeMap<ObjectId, Blob>);
+/// The objects of a batch, as they are kept.
+pub(crate) struct Objects(BTreeMap<ObjectId, Packed>);
 
 impl Objects {
     /// # Errors
     /// [`Kind::TooLarge`] where one is.
-    pub(crate) fn new(batch: &Batch) -> Result<Self> {
-        for (id, blob) in &batch.objects {
+    pub(crate) async fn new(objects: Vec<(ObjectId, Blob)>) -> Result<Self> {
+        let mut kept = BTreeMap::new();
+        for (id, blob) in objects {
             if blob.len() as u64 > LARGEST {
                 return Err(Error::new(
                     Kind::TooLarge,
@@ -82,8 +95,9 @@ impl Objects {
                 )
                 .with_key(format!("{id:?}")));
             }
+            kept.insert(id, packed::pack(blob).await);
         }
-        Ok(Self(batch.objects.iter().cloned().collect()))
+        Ok(Self(kept))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -107,7 +121,7 @@ impl Objects {
         let there: BTreeSet<Bytes> =
             there.into_iter().flatten().filter_map(|cells| cells.bytes(0)).collect();
         let mut statements = Vec::new();
-        for (id, blob) in &self.0 {
+        for (id, Packed { blob, zipped, len }) in &self.0 {
             let id = column(id);
             if there.contains(&id) {
                 statements.push(
@@ -118,12 +132,22 @@ impl Objects {
             let number = numbers.next().ok_or_else(|| {
                 Error::new(Kind::Corrupt, "the server gave too few numbers for objects")
             })?;
-            let length = i64::try_from(blob.len()).unwrap_or(i64::MAX);
+            let length = i64::try_from(*len).unwrap_or(i64::MAX);
+            let stored = i64::try_from(blob.len()).unwrap_or(i64::MAX);
+            let form = if *zipped { ZIPPED } else { 0 };
             let whole = (blob.len() <= PART).then(|| blob.to_bytes());
             let parts = if whole.is_some() { Vec::new() } else { pieces(blob, PART) };
-            let values: Vec<Value> = vec![id.into(), number.into(), length.into(), whole.into()];
+            let values: Vec<Value> = vec![
+                id.into(),
+                number.into(),
+                length.into(),
+                stored.into(),
+                form.into(),
+                whole.into(),
+            ];
             statements.push(sql.with(
-                "INSERT INTO {p}object (id, number, length, written, data) VALUES (?, ?, ?, {now}, ?)",
+                "INSERT INTO {p}object (id, number, length, stored, form, written, data)
+                 VALUES (?, ?, ?, ?, ?, {now}, ?)",
                 values,
             ));
             statements.extend((0i64..).zip(parts).map(|(place, part)| {
@@ -139,7 +163,7 @@ impl Objects {
 
 /// Keeps one object.
 pub(crate) async fn write(database: &Database, id: &ObjectId, blob: Blob) -> Result<()> {
-    let batch = Batch { objects: vec![(*id, blob)], ops: Vec::<Op>::new() };
+    let batch = Batch { objects: vec![(*id, blob)], ops: Vec::new() };
     crate::entry::apply(database, batch).await.map(drop)
 }
 
@@ -151,37 +175,30 @@ pub(crate) async fn read(database: &Database, id: &ObjectId) -> Result<Option<By
     };
     // Between its row and its parts an object may be removed, and even written anew: then look again.
     for _ in 0..3 {
-        let text = "SELECT number, length, data FROM {p}object WHERE id = ?";
+        let text = "SELECT number, length, stored, form, data FROM {p}object WHERE id = ?";
         let rows = database.rows(database.sql.with(text, vec![column(id).into()])).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        let (number, length) = (row.number(0)?, row.number(1)?);
-        let bytes = match row.bytes(2) {
+        let (number, stored) = (row.number(0)?, row.number(2)?);
+        let bytes = match row.bytes(4) {
             Some(bytes) => bytes,
-            None => parts(database, number, usize::try_from(length).unwrap_or(0)).await?,
+            None => parts(database, number, unsigned(stored)).await?,
         };
-        if bytes.len() as i64 == length {
-            return if sound(*id, bytes.clone()).await { Ok(Some(bytes)) } else { Err(damaged()) };
+        if bytes.len() as u64 == unsigned(stored) {
+            let zipped = zipped(row.number(3)?, row.number(1)?);
+            return packed::open(*id, bytes, zipped).await.map(Some).ok_or_else(damaged);
         }
     }
     Err(damaged())
 }
 
-/// Whether these are the bytes; of large ones found out beside the thread that serves all connections.
-async fn sound(id: ObjectId, bytes: Bytes) -> bool {
-    if bytes.len() <= 4 * PART {
-        return ObjectId::of(&bytes) == id;
-    }
-    spawn_blocking(move || ObjectId::of(&bytes) == id).await.unwrap_or(false)
-}
-
-async fn parts(database: &Database, number: i64, length: usize) -> Result<Bytes> {
-    let mut bytes = Vec::with_capacity(length);
+async fn parts(database: &Database, number: i64, length: u64) -> Result<Bytes> {
+    let mut bytes = Vec::new();
     for from in (0i64..).step_by(PARTS as usize) {
         let text =
             "SELECT data FROM {p}part WHERE number = ? AND place >= ? AND place < ? ORDER BY place";
         let values = vec![number.into(), from.into(), (from + PARTS).into()];
         let rows = database.rows(database.sql.with(text, values)).await?;
-        if rows.is_empty() || bytes.len() >= length {
+        if rows.is_empty() || bytes.len() as u64 >= length {
             break;
         }
         for part in rows.iter().filter_map(|row| row.bytes(0)) {
@@ -203,7 +220,7 @@ pub(crate) async fn remove(
     for ids in ids.chunks(REMOVED) {
         let mut held = database.session().await?;
         // What somebody is writing at this moment is not idle, so there is nothing to wait for.
-        let text = "SELECT id, number, length, CASE WHEN data IS NULL THEN 1 ELSE 0 END FROM {p}object
+        let text = "SELECT id, number, stored, CASE WHEN data IS NULL THEN 1 ELSE 0 END FROM {p}object
                     WHERE id IN ? AND GREATEST({now} - written, 0) >= ? ORDER BY id FOR UPDATE SKIP LOCKED";
         let ids: Vec<Bytes> = ids.iter().map(column).collect();
         let lock = [sql.begin(), sql.with(text, vec![ids.into(), idle.into()])];
@@ -211,7 +228,7 @@ pub(crate) async fn remove(
         let mut statements = Vec::new();
         for row in &rows {
             removed.objects += 1;
-            removed.bytes += u64::try_from(row.number(2)?).unwrap_or(0);
+            removed.bytes += unsigned(row.number(2)?);
             if row.int(3) == Some(1) {
                 let text = "DELETE FROM {p}part WHERE number = ?";
                 statements.push(sql.with(text, vec![row.number(1)?.into()]));
@@ -236,8 +253,8 @@ pub(crate) async fn quarantine(database: &Database, id: &ObjectId) -> Result<()>
         sql.begin(),
         with("SELECT id FROM {p}object WHERE id = ? FOR UPDATE"),
         with(
-            "INSERT INTO {p}aside (number, id, moved, length, data)
-             SELECT number, id, {now}, length, data FROM {p}object WHERE id = ?",
+            "INSERT INTO {p}aside (number, id, moved, length, form, data)
+             SELECT number, id, {now}, length, form, data FROM {p}object WHERE id = ?",
         ),
         with("DELETE FROM {p}object WHERE id = ?"),
         sql.commit(),
@@ -245,61 +262,21 @@ pub(crate) async fn quarantine(database: &Database, id: &ObjectId) -> Result<()>
     database.run(&statements).await.map(drop)
 }
 
-/// Up to `limit` objects by name.
+/// Up to `limit` objects by name, and not more than [`LISTED`].
 pub(crate) async fn list(
     database: &Database,
     after: Option<&ObjectId>,
     limit: usize,
 ) -> Result<Vec<ObjectInfo>> {
-    let text = "SELECT id, length, {now} - written FROM {p}object WHERE id > ? ORDER BY id LIMIT ?";
+    let text = "SELECT id, length, stored, {now} - written FROM {p}object
+                WHERE id > ? ORDER BY id LIMIT ?";
     let after = after.map_or(Bytes::new(), column);
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let limit = i64::try_from(limit.min(LISTED)).unwrap_or(i64::MAX);
     let rows = database.rows(database.sql.with(text, vec![after.into(), limit.into()])).await?;
     rows.iter()
         .map(|row| {
-            let len = u64::try_from(row.number(1)?).unwrap_or(0);
-            Ok(ObjectInfo { id: id(row.bytes(0))?, len, stored: len, idle: span(row.number(2)?) })
+            let (len, stored) = (unsigned(row.number(1)?), unsigned(row.number(2)?));
+            Ok(ObjectInfo { id: id(row.bytes(0))?, len, stored, idle: span(row.number(3)?) })
         })
         .collect()
-}
-
-/// What the store holds. Entries and objects are counted through their narrowest index.
-pub(crate) async fn usage(database: &Database) -> Result<Usage> {
-    let sql = &database.sql;
-    let size = sql.pick(
-        "SELECT CAST(SUM(pg_total_relation_size(name::regclass)) AS bigint)
-         FROM unnest(ARRAY['{p}entry', '{p}tag', '{p}object', '{p}part', '{p}aside']) AS t(name)",
-        "SELECT CAST(SUM(data_length + index_length) AS SIGNED) FROM information_schema.tables
-         WHERE table_schema = DATABASE() AND table_name LIKE REPLACE('{p}%', '_', '\\\\_')",
-    );
-    let answers = database
-        .run(&[
-            sql.plain("SELECT space, COUNT(*) FROM {p}entry GROUP BY space"),
-            // Rows that only stand for an absence.
-            sql.plain("SELECT space, COUNT(*) FROM {p}entry WHERE expires = 0 GROUP BY space"),
-            sql.plain(sql.pick(
-                "SELECT COUNT(*), CAST(COALESCE(SUM(length), 0) AS bigint) FROM {p}object",
-                "SELECT COUNT(*), CAST(COALESCE(SUM(length), 0) AS SIGNED) FROM {p}object",
-            )),
-            sql.plain(size),
-        ])
-        .await?;
-    let mut usage = Usage::default();
-    for (index, sign) in [(0, 1), (1, -1)] {
-        for row in answers.get(index).into_iter().flatten() {
-            let (space, count) = (row.number(0)?, row.number(1)? * sign);
-            let place = usize::try_from(space - 1).unwrap_or(usize::MAX);
-            if let Some(total) = usage.entries.get_mut(place) {
-                *total = total.saturating_add_signed(count);
-            }
-        }
-    }
-    let number = |statement: usize, column| {
-        let row = answers.get(statement).and_then(|rows| rows.first());
-        row.and_then(|row| row.int(column)).and_then(|n| u64::try_from(n).ok()).unwrap_or(0)
-    };
-    usage.inline_objects = number(2, 0);
-    usage.inline_bytes = number(2, 1);
-    usage.disk_bytes = number(3, 0);
-    Ok(usage)
 }

@@ -12,6 +12,9 @@ use crate::database::Database;
 use crate::row::{self, COLUMNS, Slot, WIDTH};
 use crate::sql::Value;
 
+/// The most rows of one page.
+const MOST: usize = 1000;
+
 /// A statement under construction, with its values.
 struct Query {
     text: String,
@@ -28,7 +31,7 @@ impl Query {
 
 /// One page of what matches.
 pub(crate) async fn page(database: &Database, scan: &Scan) -> Result<Page> {
-    let limit = scan.limit.max(1);
+    let limit = scan.limit.clamp(1, MOST);
     let query = query(scan, limit)?;
     let rows = database.rows(database.sql.with(&query.text, query.values)).await?;
     let mut page = Page::default();

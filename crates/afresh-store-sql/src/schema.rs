@@ -14,7 +14,7 @@ use crate::session::Session;
 use crate::sql::Sql;
 
 /// What `meta` says of tables that this code knows.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 const POSTGRES: &str = "
 BEGIN;
@@ -30,16 +30,18 @@ CREATE INDEX IF NOT EXISTS {p}entry_expires ON {p}entry (expires) WHERE expires 
 CREATE TABLE IF NOT EXISTS {p}tag (id bytea NOT NULL, hash bigint NOT NULL, PRIMARY KEY (hash, id));
 CREATE INDEX IF NOT EXISTS {p}tag_id ON {p}tag (id);
 CREATE TABLE IF NOT EXISTS {p}object (
-  id bytea PRIMARY KEY, number bigint NOT NULL, length bigint NOT NULL, written bigint NOT NULL, data bytea);
+  id bytea PRIMARY KEY, number bigint NOT NULL, length bigint NOT NULL, stored bigint NOT NULL,
+  form bigint NOT NULL, written bigint NOT NULL, data bytea);
 ALTER TABLE {p}object ALTER COLUMN data SET STORAGE EXTERNAL;
 CREATE TABLE IF NOT EXISTS {p}part (
   number bigint NOT NULL, place bigint NOT NULL, data bytea NOT NULL, PRIMARY KEY (number, place));
 ALTER TABLE {p}part ALTER COLUMN data SET STORAGE EXTERNAL;
 CREATE TABLE IF NOT EXISTS {p}aside (
-  number bigint PRIMARY KEY, id bytea NOT NULL, moved bigint NOT NULL, length bigint NOT NULL, data bytea);
+  number bigint PRIMARY KEY, id bytea NOT NULL, moved bigint NOT NULL, length bigint NOT NULL,
+  form bigint NOT NULL, data bytea);
 CREATE SEQUENCE IF NOT EXISTS {p}version;
 CREATE TABLE IF NOT EXISTS {p}meta (id bigint PRIMARY KEY, format bigint NOT NULL);
-INSERT INTO {p}meta VALUES (1, 1) ON CONFLICT DO NOTHING;
+INSERT INTO {p}meta VALUES (1, 2) ON CONFLICT DO NOTHING;
 COMMIT";
 
 const MYSQL: &str = "
@@ -53,17 +55,19 @@ CREATE TABLE IF NOT EXISTS {p}tag (
   id varbinary(513) NOT NULL, hash bigint NOT NULL, PRIMARY KEY (hash, id), INDEX (id))
   ENGINE=InnoDB ROW_FORMAT=DYNAMIC;
 CREATE TABLE IF NOT EXISTS {p}object (
-  id varbinary(32) PRIMARY KEY, number bigint NOT NULL, length bigint NOT NULL, written bigint NOT NULL, data longblob)
+  id varbinary(32) PRIMARY KEY, number bigint NOT NULL, length bigint NOT NULL, stored bigint NOT NULL,
+  form bigint NOT NULL, written bigint NOT NULL, data longblob)
   ENGINE=InnoDB ROW_FORMAT=DYNAMIC;
 CREATE TABLE IF NOT EXISTS {p}part (
   number bigint NOT NULL, place bigint NOT NULL, data longblob NOT NULL, PRIMARY KEY (number, place))
   ENGINE=InnoDB ROW_FORMAT=DYNAMIC;
 CREATE TABLE IF NOT EXISTS {p}aside (
-  number bigint PRIMARY KEY, id varbinary(32) NOT NULL, moved bigint NOT NULL, length bigint NOT NULL, data longblob)
+  number bigint PRIMARY KEY, id varbinary(32) NOT NULL, moved bigint NOT NULL, length bigint NOT NULL,
+  form bigint NOT NULL, data longblob)
   ENGINE=InnoDB ROW_FORMAT=DYNAMIC;
 CREATE TABLE IF NOT EXISTS {p}version (id bigint AUTO_INCREMENT PRIMARY KEY) ENGINE=InnoDB;
 CREATE TABLE IF NOT EXISTS {p}meta (id bigint PRIMARY KEY, format bigint NOT NULL) ENGINE=InnoDB;
-INSERT IGNORE INTO {p}meta VALUES (1, 1)";
+INSERT IGNORE INTO {p}meta VALUES (1, 2)";
 
 /// Whether tables of ours are there, and of which format.
 async fn format(session: &mut dyn Session, sql: &Sql) -> Result<Option<i64>> {

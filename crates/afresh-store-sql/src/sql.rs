@@ -68,6 +68,15 @@ impl Statement {
     pub(crate) fn len(&self) -> usize {
         self.text.len() + self.values.iter().map(Value::len).sum::<usize>()
     }
+
+    /// How long its longest list of values is.
+    pub(crate) fn given(&self) -> usize {
+        let many = |value: &Value| match value {
+            Value::List(list) => list.len(),
+            Value::Int(_) | Value::Bytes(_) => 1,
+        };
+        self.values.iter().map(many).max().unwrap_or(0)
+    }
 }
 
 /// What statements are made with.

@@ -18,10 +18,10 @@ use crate::config::{Config, Server, SqlOptions};
 use crate::database::Database;
 use crate::listen::{self, Watchers};
 use crate::sql::Sql;
-use crate::{entry, object, scan, sweep};
+use crate::{entry, object, scan, sweep, usage};
 
 /// What the names of tables have after the prefix: the version of the schema.
-const SCHEMA: &str = "_v1_";
+const SCHEMA: &str = "_v2_";
 
 /// A store in a SQL database.
 struct SqlStore {
@@ -141,7 +141,7 @@ impl Store for SqlStore {
     }
 
     async fn usage(&self) -> Result<Usage> {
-        object::usage(&self.database).await
+        usage::usage(&self.database).await
     }
 
     fn generation(&self) -> Option<Generation> {

@@ -80,15 +80,6 @@ pub(crate) const INLINE_MAX: usize = 64 << 10;
 /// Bytes in a page of the database.
 pub(crate) const PAGE: u64 = 4096;
 
-/// Below this, compressing costs more than it saves.
-pub(crate) const COMPRESS_MIN: usize = 1 << 10;
-
-/// How much of a large object is tried before compressing all of it.
-pub(crate) const SAMPLE: usize = 64 << 10;
-
-/// Fast, and within a few per cent of what higher levels reach on pickled values.
-pub(crate) const LEVEL: i32 = 1;
-
 /// Pages of write-ahead log after which a checkpoint is worth its two syncs.
 pub(crate) const WAL_SOFT: u64 = 8 << 10;
 

@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use afresh_core::{Key, Timestamp};
+use afresh_core::{Key, Timestamp, zip::LEVEL};
 use rusqlite::Connection;
 use zstd::bulk::{Compressor, Decompressor};
 
 use crate::checkpoint::checkpoint;
-use crate::config::{LEVEL, PAGE, RECENT_LEFT, RECENT_SOFT, SqliteOptions, WAL_SOFT};
+use crate::config::{PAGE, RECENT_LEFT, RECENT_SOFT, SqliteOptions, WAL_SOFT};
 use crate::connect::{Purpose, connect, connect_immutable, pause, wait_on_busy};
 use crate::error::{Fault, Outcome, read_only};
 use crate::fold;

@@ -8,11 +8,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use afresh_core::{Blob, ObjectId};
+use afresh_core::{Blob, ObjectId, zip::LEVEL};
 use bytes::Bytes;
 use memmap2::Mmap;
 
-use crate::config::{LEVEL, Sync};
+use crate::config::Sync;
 use crate::error::{Fault, Outcome};
 use crate::folder::Folder;
 use crate::verified::{State, state};

@@ -4,11 +4,11 @@
 //! Invariant: the write transaction that follows only inserts rows and renames files. What is staged and then
 //! not used disappears when it is dropped.
 
+use afresh_core::zip::{LEAST, sample, worth};
 use afresh_core::{Blob, ObjectId};
 use bytes::Bytes;
 use rusqlite::OptionalExtension;
 
-use crate::config::{COMPRESS_MIN, SAMPLE};
 use crate::database::Database;
 use crate::error::Outcome;
 use crate::file::{self, Temporary};
@@ -36,7 +36,7 @@ pub(crate) struct Staged {
 /// Makes `blob` ready.
 pub(crate) fn stage(database: &Database, id: &ObjectId, blob: &Blob) -> Outcome<Staged> {
     let len = blob.len();
-    let work = if len >= COMPRESS_MIN && there(database, id)? {
+    let work = if len >= LEAST && there(database, id)? {
         Work::Nothing
     } else if len <= database.options.inline_max {
         row(database, blob)?
@@ -70,7 +70,7 @@ fn there(database: &Database, id: &ObjectId) -> Outcome<bool> {
 
 fn row(database: &Database, blob: &Blob) -> Outcome<Work> {
     let data = blob.to_bytes();
-    if data.len() >= COMPRESS_MIN && !blob.is_raw() {
+    if data.len() >= LEAST && !blob.is_raw() {
         let zipped = database.zip(|zip| zip.compress(&data))?;
         if let Ok(zipped) = zipped
             && worth(zipped.len(), data.len())
@@ -81,16 +81,9 @@ fn row(database: &Database, blob: &Blob) -> Outcome<Work> {
     Ok(Work::Row(Form::Row, data))
 }
 
-/// Less than a tenth saved is not worth decompressing at every read.
-fn worth(zipped: usize, plain: usize) -> bool {
-    zipped.saturating_mul(10) < plain.saturating_mul(9)
-}
-
-/// Tries the middle of the largest part: beginnings are headers, and small parts are not what matters.
+/// Tries a sample.
 fn pays(database: &Database, blob: &Blob) -> Outcome<bool> {
-    let Some(part) = blob.parts().iter().max_by_key(|part| part.len()) else { return Ok(false) };
-    let start = part.len().saturating_sub(SAMPLE) / 2;
-    let sample = part.get(start..part.len().min(start + SAMPLE)).unwrap_or_default();
+    let sample = sample(blob);
     let zipped = database.zip(|zip| zip.compress(sample))?;
     Ok(zipped.is_ok_and(|zipped| worth(zipped.len(), sample.len())))
 }

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use afresh_core::{
-    Applied, Batch, Blob, Entry, Key, Labels, NewEntry, ObjectId, ObjectRef, Op, Order, Scan,
-    Space, Status, Store, Tag, Timestamp, Value, Version, When,
+    Applied, Batch, Blob, Capabilities, Entry, Key, Labels, NewEntry, ObjectId, ObjectRef, Op,
+    Order, Scan, Space, Status, Store, Tag, Timestamp, Value, Version, When,
 };
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -190,6 +190,7 @@ struct Side<'a> {
     store: &'a dyn Store,
     /// Whether scans are compared in the order of their answers.
     ordered: bool,
+    indexed: bool,
     /// By key: every version, oldest first, with the step that made it.
     seen: HashMap<Key, Vec<Version>>,
 }
@@ -323,7 +324,9 @@ impl Side<'_> {
                     let Some(last) = page.last() else { return text };
                     after = Some(last.id);
                     for info in page {
-                        text += &format!("{:?} {} {:?}\n", info.id, info.len, info.idle);
+                        // Who knows only what he keeps says so.
+                        let len = self.indexed.then_some(info.len);
+                        text += &format!("{:?} {len:?} {:?}\n", info.id, info.idle);
                     }
                 }
             }
@@ -342,9 +345,9 @@ impl Side<'_> {
 
 /// Does the steps on both stores, which ask `clock`, and compares every answer.
 pub async fn compare(store: &dyn Store, model: &dyn Store, clock: &ManualClock, steps: &[Step]) {
-    let ordered = store.info().capabilities.ordered;
-    let mut store = Side { store, ordered, seen: HashMap::new() };
-    let mut model = Side { store: model, ordered, seen: HashMap::new() };
+    let Capabilities { ordered, indexed, .. } = store.info().capabilities;
+    let mut store = Side { store, ordered, indexed, seen: HashMap::new() };
+    let mut model = Side { store: model, ordered, indexed, seen: HashMap::new() };
     for (number, step) in steps.iter().enumerate() {
         if let Step::Wait(span) = step {
             clock.advance(*span);

@@ -152,6 +152,19 @@ impl Body {
         Ok(bytes.into())
     }
 
+    /// What the bytes that are stored under `key` are. What cannot be read, or is another key's, counts as removed: it is
+    /// absent to everybody, and whoever puts an entry puts it over this.
+    pub fn found(key: &Key, bytes: &[u8]) -> Self {
+        let body = match Self::decode(key.space(), bytes) {
+            Ok(Self::Row(row)) if row.key != *key => Err(corrupt("it is another key's")),
+            body => body,
+        };
+        body.unwrap_or_else(|error| {
+            damaged(&error);
+            Self::Tombstone(Version(0))
+        })
+    }
+
     /// Reads the stored bytes of an entry of `space`.
     ///
     /// # Errors
@@ -184,6 +197,11 @@ pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
+/// Says that there is something that nobody can read: always in the same words, so that a person is told once.
+pub fn damaged(error: &Error) {
+    tracing::warn!(%error, "what cannot be read counts as absent");
+}
+
 fn corrupt(why: &str) -> Error {
     Error::new(Kind::Corrupt, format!("a stored entry cannot be read: {why}"))
 }
@@ -207,5 +225,18 @@ mod tests {
             assert_ne!(body.encode().unwrap(), bytes, "no two writes are the same");
         }
         assert_eq!(Body::decode(Space::Named, b"\x07 what?").unwrap_err().kind(), Kind::Corrupt);
+    }
+
+    #[test]
+    fn what_is_not_this_key_s_counts_as_removed() {
+        let (key, other) = (Key::count("n"), Key::count("m"));
+        let row = Row::new(&key, NewEntry::record(""), Version(9), Timestamp::from_millis(5));
+        let bytes = Body::Row(row.clone()).encode().unwrap();
+        let removed = Body::Tombstone(Version(0));
+        assert_eq!(Body::found(&key, &bytes), Body::Row(row));
+        assert_eq!(Body::found(&other, &bytes), removed);
+        for garbage in [&b""[..], b"what?", &[1; 300], &bytes[..bytes.len() - 1]] {
+            assert_eq!(Body::found(&key, garbage), removed);
+        }
     }
 }

@@ -19,7 +19,7 @@ use std::fmt::Debug;
 use afresh_core::{Key, Result};
 use async_trait::async_trait;
 
-pub use body::{Body, Guard, Row, TOMBSTONE};
+pub use body::{Body, Guard, Row, TOMBSTONE, damaged};
 pub use clock::Clock;
 pub use entries::Entries;
 

@@ -46,12 +46,35 @@ fn conforms() {
         let database = format!("conforms_{}", number.fetch_add(1, Ordering::Relaxed));
         let store = open(&server, &database);
         let url = server.url("");
-        Subject::new(store).damage(move |id| {
+        let (also, of) = (url.clone(), database.clone());
+        let number = AtomicU32::new(0);
+        // Once the body, once what tells writes apart, once all of it.
+        let spoil = move |key: &Key| {
+            let number = number.fetch_add(1, Ordering::Relaxed) % 3;
+            let (url, database, key) = (also.clone(), of.clone(), key.clone());
+            let spoil = async move {
+                let client = Client::with_uri_str(&url).await.unwrap();
+                let entries =
+                    client.database(&database).collection::<Document>("afresh_v2_entries");
+                let digits: String = key.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+                let name = format!("{}:{digits}", key.space().number());
+                let mut found = entries.find_one(doc! { "_id": &name }).await.unwrap().unwrap();
+                found.insert("body", "what is this?");
+                match number {
+                    0 => {}
+                    1 => drop(found.insert("random", "what is this?")),
+                    _ => found = doc! { "_id": &name, "what": "is this?" },
+                }
+                entries.replace_one(doc! { "_id": &name }, found).await.unwrap();
+            };
+            std::thread::spawn(move || in_runtime(spoil)).join().unwrap();
+        };
+        Subject::new(store).spoil(spoil).damage(move |id| {
             let (url, database, id) = (url.clone(), database.clone(), id.to_string());
             let damage = async move {
                 let client = Client::with_uri_str(&url).await.unwrap();
                 let objects =
-                    client.database(&database).collection::<Document>("afresh_v1_objects");
+                    client.database(&database).collection::<Document>("afresh_v2_objects");
                 let mut found = objects.find_one(doc! { "_id": &id }).await.unwrap().unwrap();
                 found.insert("bytes", doc! { "what": "is this?" });
                 objects.replace_one(doc! { "_id": &id }, found).await.unwrap();
@@ -60,6 +83,9 @@ fn conforms() {
         })
     });
     assert!(ran.len() > 50, "{} cases", ran.len());
+    for name in ["damage_is_noticed", "what_cannot_be_read_is_absent_and_written_over"] {
+        assert!(ran.contains(&name), "{name}");
+    }
 }
 
 #[test]
@@ -86,7 +112,7 @@ fn large_objects_go_in_chunks() {
     let Some(server) = server() else { return };
     let store = open(&server, "large");
     let parts: Vec<Bytes> = (0..4u8).map(|n| Bytes::from(vec![n; 5_000_001])).collect();
-    let blob = Blob::new(parts);
+    let blob = Blob::new(parts).raw();
     let id = blob.id();
     block_on(store.write(&id, blob.clone())).unwrap();
     block_on(store.write(&id, blob.clone())).unwrap();
@@ -94,7 +120,7 @@ fn large_objects_go_in_chunks() {
     let count = || {
         in_runtime(async {
             let client = Client::with_uri_str(server.url("")).await.unwrap();
-            let chunks = client.database("large").collection::<Document>("afresh_v1_chunks");
+            let chunks = client.database("large").collection::<Document>("afresh_v2_chunks");
             chunks.count_documents(doc! {}).await.unwrap()
         })
     };

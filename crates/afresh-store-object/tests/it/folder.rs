@@ -7,6 +7,8 @@ use afresh_testkit::conformance::{self, Subject};
 use pollster::block_on;
 use tempfile::TempDir;
 
+use crate::manual::{entry, object};
+
 fn open(folder: &TempDir, options: &str) -> Arc<dyn Store> {
     afresh_store_object::open(&format!("file://{}{options}", folder.path().display())).unwrap()
 }
@@ -16,14 +18,20 @@ fn conforms() {
     for options in ["", "?sync=full"] {
         let ran = conformance::run(|| {
             let folder = TempDir::new().unwrap();
-            let objects = folder.path().join("afresh-1/object");
+            let root = folder.path().join("afresh-2");
+            let entries = root.clone();
+            let spoil = move |key: &Key| {
+                let file = entries.join(entry(key));
+                assert!(file.is_file());
+                std::fs::write(&file, "what is this?").unwrap();
+            };
             let damage = move |id: &ObjectId| {
-                let file = objects.join(id.to_string());
+                let file = root.join(object(id));
                 let mut bytes = std::fs::read(&file).unwrap();
                 bytes.truncate(bytes.len() / 2);
                 std::fs::write(&file, bytes).unwrap();
             };
-            Subject::new(open(&folder, options)).damage(damage).keep(folder)
+            Subject::new(open(&folder, options)).damage(damage).spoil(spoil).keep(folder)
         });
         assert!(ran.len() > 45, "{} cases", ran.len());
     }

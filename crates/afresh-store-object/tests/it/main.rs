@@ -10,6 +10,7 @@
 
 mod faults;
 mod folder;
+mod labels;
 mod manual;
 mod s3;
 mod unfinished;

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use afresh_core::{Key, ObjectId};
 use afresh_store_memory::MemoryStore;
 use afresh_store_object::{Clock, ObjectStore};
 use afresh_testkit::conformance::{self, Executor, Subject, run_future};
@@ -15,21 +17,42 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore as Driver, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    ObjectStore as Driver, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    Result,
 };
 use proptest::prelude::*;
 
 /// The driver in memory, with the clock's times instead of its own.
 #[derive(Clone)]
-struct Clocked {
+pub(crate) struct Clocked {
     inner: Arc<InMemory>,
     clock: ManualClock,
+    gets: Arc<AtomicUsize>,
     times: Arc<Mutex<HashMap<Path, i64>>>,
 }
 
 impl Clocked {
     fn new(clock: &ManualClock) -> Self {
-        Self { inner: Arc::new(InMemory::new()), clock: clock.clone(), times: Arc::default() }
+        Self {
+            inner: Arc::new(InMemory::new()),
+            clock: clock.clone(),
+            gets: Arc::default(),
+            times: Arc::default(),
+        }
+    }
+
+    /// How many gets there were.
+    pub(crate) fn gets(&self) -> usize {
+        self.gets.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn forget_gets(&self) {
+        self.gets.store(0, Ordering::SeqCst);
+    }
+
+    /// How much is under a path.
+    pub(crate) async fn count(&self, path: &Path) -> usize {
+        self.inner.list(Some(path)).count().await
     }
 
     fn wrote(&self, path: &Path) {
@@ -79,6 +102,7 @@ impl Driver for Clocked {
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        self.gets.fetch_add(1, Ordering::SeqCst);
         let mut got = self.inner.get_opts(path, options).await?;
         got.meta = self.timed(got.meta);
         Ok(got)
@@ -116,6 +140,19 @@ impl Driver for Clocked {
     }
 }
 
+/// Where an object is.
+pub(crate) fn object(id: &ObjectId) -> String {
+    let id = id.to_string();
+    format!("object/{}/{id}", &id[..2])
+}
+
+/// Where an entry is.
+pub(crate) fn entry(key: &Key) -> String {
+    let name: String = key.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let folder = format!("{:?}", key.space()).to_lowercase();
+    format!("{folder}/k{}/k{name}", &name[..2])
+}
+
 /// Drives futures in a runtime of tokio, from any thread.
 pub(crate) fn executor() -> Executor {
     let runtime =
@@ -124,7 +161,7 @@ pub(crate) fn executor() -> Executor {
     Arc::new(move |future| runtime.block_on(future))
 }
 
-fn store(clock: &ManualClock) -> (ObjectStore, Clocked) {
+pub(crate) fn store(clock: &ManualClock) -> (ObjectStore, Clocked) {
     let driver = Clocked::new(clock);
     let function = clock.function();
     let time = Clock::new(move || function());
@@ -139,8 +176,19 @@ fn conforms() {
         let clock = ManualClock::new();
         let (store, driver) = store(&clock);
         let executor = executor.clone();
-        Subject::new(Arc::new(store)).clock(clock).damage(move |id| {
-            let path = Path::from(format!("some/prefix/afresh-1/object/{id}"));
+        let (put, also) = (driver.clone(), executor.clone());
+        let spoil = move |key: &Key| {
+            let path = Path::from(format!("some/prefix/afresh-2/{}", entry(key)));
+            let (driver, executor) = (put.clone(), also.clone());
+            let spoil = async move {
+                driver.inner.head(&path).await.unwrap();
+                driver.put(&path, "what is this?".into()).await.unwrap();
+            };
+            std::thread::spawn(move || run_future(&executor, spoil)).join().unwrap();
+        };
+        let subject = Subject::new(Arc::new(store)).clock(clock).spoil(spoil);
+        subject.damage(move |id| {
+            let path = Path::from(format!("some/prefix/afresh-2/{}", object(id)));
             let driver = driver.clone();
             let damage = async move {
                 let bytes = driver
@@ -159,8 +207,12 @@ fn conforms() {
         })
     });
     assert!(ran.len() > 45, "{} cases", ran.len());
-    for name in ["damage_is_noticed", "compare_and_set_loses_nothing", "versions_are_never_reused"]
-    {
+    for name in [
+        "damage_is_noticed",
+        "what_cannot_be_read_is_absent_and_written_over",
+        "compare_and_set_loses_nothing",
+        "versions_are_never_reused",
+    ] {
         assert!(ran.contains(&name), "{name}");
     }
 }

@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use afresh_core::{Applied, Batch, Key, NewEntry, ObjectId, ObjectRef, Op, Space, Store, When};
+use afresh_core::{
+    Applied, Batch, Key, Labels, NewEntry, ObjectId, ObjectRef, Op, Scan, Space, Store, Tag, When,
+};
 use afresh_store_object::{Clock, ObjectStore};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -126,11 +128,17 @@ fn epoch() -> Key {
     Key::count("epoch")
 }
 
+fn tags() -> Vec<Tag> {
+    vec![Tag::new("day", Some("monday".to_owned())).unwrap()]
+}
+
 /// What the engine makes of a finished call: objects, checks, the answer, its record, and its lease.
 fn finish(epoch_seen: When, seen: When) -> Batch {
     let id = ObjectId::of(b"output");
     let object = Some(ObjectRef { id, len: 6 });
-    let entry = |text: &'static str| NewEntry { object, ..NewEntry::record(text) };
+    let labels = Labels { tags: tags(), ..Labels::default() };
+    let entry =
+        |text: &'static str| NewEntry { object, labels: labels.clone(), ..NewEntry::record(text) };
     Batch {
         objects: vec![(id, b"output".to_vec().into())],
         ops: vec![
@@ -179,6 +187,9 @@ async fn a_killed_writer_leaves_no_answer_without_what_it_refers_to() {
             assert!(found[1].is_some(), "{at}: an answer without its record");
             assert!(calm.read(&ObjectId::of(b"output")).await.unwrap().is_some(), "{at}");
         }
+        let tagged = Scan { tags: tags(), ..Scan::new(Space::Commit) };
+        let by_tag = calm.scan(&tagged).await.unwrap().entries;
+        assert_eq!(by_tag.len(), usize::from(found[1].is_some()), "{at}: not found by its tag");
         assert!(found[0].is_some() || done.is_err(), "{at}: said to be done, and is not");
         // What was left behind keeps nobody from going on.
         let seen = when(&calm, head()).await;
@@ -241,7 +252,7 @@ async fn who_reads_an_unconfirmed_answer_sees_whether_it_holds() {
         let done = store(Arc::new(driver)).apply(finish(seen, When::Absent)).await;
         if done.is_err() && calm.get(&[head()]).await.unwrap()[0].is_some() {
             seen_early += 1;
-            let page = calm.scan(&afresh_core::Scan::new(Space::Head)).await.unwrap();
+            let page = calm.scan(&Scan::new(Space::Head)).await.unwrap();
             assert_eq!(page.entries.len(), 1);
             // Only the epoch, as of an invalidation that is under way.
             bump(&calm).await;

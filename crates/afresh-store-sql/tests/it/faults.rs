@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use afresh_core::{
-    Applied, Batch, Error, Key, Kind as Wrong, NewEntry, ObjectId, Op, Result, Space, Store,
+    Applied, Batch, Blob, Error, Key, Kind as Wrong, NewEntry, ObjectId, Op, Result, Space, Store,
     Version, When,
 };
 use afresh_store_sql::open;
@@ -161,11 +161,11 @@ fn tables_of_a_later_version_are_left_alone() {
         let prefix = prefix();
         let store = open(&server.url(&prefix)).unwrap();
         put(store.as_ref(), "mine").unwrap();
-        server.sql(&format!("UPDATE {prefix}_v1_meta SET format = 2"));
+        server.sql(&format!("UPDATE {prefix}_v2_meta SET format = 3"));
         let store = open(&server.url(&prefix)).unwrap();
         let error = put(store.as_ref(), "yours").unwrap_err();
         assert_eq!(error.kind(), Wrong::Config, "{error}");
-        assert!(error.message().contains("format 2"), "{error}");
+        assert!(error.message().contains("format 3"), "{error}");
     }
 }
 
@@ -176,7 +176,7 @@ fn tables_that_are_gone_are_no_reason_to_panic() {
         let prefix = prefix();
         let store = open(&server.url(&prefix)).unwrap();
         put(store.as_ref(), "mine").unwrap();
-        server.sql(&format!("DROP TABLE {prefix}_v1_entry"));
+        server.sql(&format!("DROP TABLE {prefix}_v2_entry"));
         let error = get(store.as_ref()).unwrap_err();
         assert_eq!(error.kind(), Wrong::Unavailable, "{error}");
     }
@@ -261,7 +261,7 @@ fn a_full_server_says_so_and_keeps_what_it_has() {
     put(store.as_ref(), "kept").unwrap();
     let failed = (0..200u32).find_map(|round| {
         let bytes: Vec<u8> = (0..200_000u32).map(|n| (n ^ round) as u8).collect();
-        block_on(store.write(&ObjectId::of(&bytes), bytes.into())).err()
+        block_on(store.write(&ObjectId::of(&bytes), Blob::from(bytes).raw())).err()
     });
     let error = failed.expect("40 MB do not fit in 24");
     assert_eq!(error.kind(), Wrong::Unavailable, "{error}");

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod bounds;
 mod engine;
 mod faults;
 mod suite;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use afresh_core::Key;
 use afresh_store_memory::MemoryStore;
 use afresh_testkit::conformance::{self, Subject};
 use afresh_testkit::servers::Sql;
@@ -18,7 +19,25 @@ fn subject(server: &Arc<Sql>, clock: ManualClock) -> Subject {
     let prefix = prefix();
     let store = at(server, &prefix, Some(&clock));
     let server = Arc::clone(server);
-    Subject::new(store).clock(clock).damage(move |id| damage(&server, &prefix, &id.to_string()))
+    let (also, tables) = (Arc::clone(&server), prefix.clone());
+    Subject::new(store)
+        .clock(clock)
+        .damage(move |id| damage(&server, &prefix, &id.to_string()))
+        .spoil(move |key| spoil(&also, &tables, key))
+}
+
+/// Writes what nobody can read over an entry.
+fn spoil(server: &Sql, prefix: &str, key: &Key) {
+    let id: String = [key.space().number()]
+        .iter()
+        .chain(key.bytes().iter())
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let (id, garbage) = match server.url("").starts_with("mysql") {
+        true => (format!("x'{id}'"), "'what is this?'"),
+        false => (format!("'\\x{id}'::bytea"), "'what is this?'::bytea"),
+    };
+    server.sql(&format!("UPDATE {prefix}_v2_entry SET data = {garbage} WHERE id = {id}"));
 }
 
 /// Changes a byte of an object, wherever it is.
@@ -29,8 +48,8 @@ fn damage(server: &Sql, prefix: &str, id: &str) {
         } else {
             format!("'\\x{id}'::bytea")
         },
-        format!("{prefix}_v1_object"),
-        format!("{prefix}_v1_part"),
+        format!("{prefix}_v2_object"),
+        format!("{prefix}_v2_part"),
     );
     if server.url("").starts_with("mysql") {
         let data = "data = INSERT(data, 2, 1, IF(SUBSTR(data, 2, 1) = x'00', x'01', x'00'))";
@@ -50,7 +69,10 @@ fn damage(server: &Sql, prefix: &str, id: &str) {
 fn conforms(kind: Kind) {
     let Some(server) = shared(kind) else { return };
     let ran = conformance::run(|| subject(&server, ManualClock::new()));
-    assert!(ran.contains(&"damage_is_noticed") && ran.len() > 50, "{} cases", ran.len());
+    assert!(ran.len() > 50, "{} cases", ran.len());
+    for name in ["damage_is_noticed", "what_cannot_be_read_is_absent_and_written_over"] {
+        assert!(ran.contains(&name), "{name}");
+    }
 }
 
 fn conforms_in_real_time(kind: Kind) {

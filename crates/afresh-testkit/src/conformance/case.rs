@@ -21,6 +21,9 @@ pub type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Damages the stored bytes of an object.
 pub type Damage = Box<dyn Fn(&ObjectId) + Send + Sync>;
 
+/// Damages the stored bytes of an entry.
+pub type Spoil = Box<dyn Fn(&Key) + Send + Sync>;
+
 /// Drives a future to its end.
 pub type Executor = Arc<dyn Fn(Running) + Send + Sync>;
 
@@ -33,6 +36,8 @@ pub struct Case {
     pub needs: fn(&Capabilities) -> bool,
     /// Whether it needs a way to damage an object.
     pub damages: bool,
+    /// Whether it needs a way to damage an entry.
+    pub spoils: bool,
     pub(crate) run: fn(Test) -> Running,
 }
 
@@ -50,6 +55,8 @@ pub struct Subject {
     pub clock: Option<ManualClock>,
     /// Damages the stored bytes of an object.
     pub damage: Option<Damage>,
+    /// Damages the stored bytes of an entry.
+    pub spoil: Option<Spoil>,
     /// Lives as long as the store, such as a temporary folder.
     pub keep: Box<dyn Any + Send + Sync>,
 }
@@ -57,7 +64,7 @@ pub struct Subject {
 impl Subject {
     /// A store, and nothing else.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, clock: None, damage: None, keep: Box::new(()) }
+        Self { store, clock: None, damage: None, spoil: None, keep: Box::new(()) }
     }
 
     /// With the clock that it asks.
@@ -71,6 +78,13 @@ impl Subject {
     #[must_use]
     pub fn damage(mut self, damage: impl Fn(&ObjectId) + Send + Sync + 'static) -> Self {
         self.damage = Some(Box::new(damage));
+        self
+    }
+
+    /// With a way to damage an entry.
+    #[must_use]
+    pub fn spoil(mut self, spoil: impl Fn(&Key) + Send + Sync + 'static) -> Self {
+        self.spoil = Some(Box::new(spoil));
         self
     }
 
@@ -107,6 +121,7 @@ macro_rules! case {
             name: stringify!($function),
             needs: $needs,
             damages: false,
+            spoils: false,
             run: |test| Box::pin($function(test)),
         }
     };

@@ -11,13 +11,14 @@ mod entries;
 mod expiry;
 mod objects;
 mod scans;
+mod spoiled;
 mod whole;
 
 use std::sync::Arc;
 
 use afresh_core::Capabilities;
 
-pub use case::{Case, Damage, Executor, Running, Subject, run_future};
+pub use case::{Case, Damage, Executor, Running, Spoil, Subject, run_future};
 pub(crate) use case::{Test, case};
 
 /// Every case, in the order in which it is best to read them.
@@ -29,6 +30,7 @@ pub fn cases() -> Vec<Case> {
         contention::cases(),
         scans::cases(),
         objects::cases(),
+        spoiled::cases(),
         whole::cases(),
     ]
     .concat()
@@ -46,7 +48,9 @@ pub fn run_on(executor: Executor, make: impl Fn() -> Subject) -> Vec<&'static st
     for case in cases() {
         let subject = make();
         let capabilities: Capabilities = subject.store.info().capabilities;
-        if !(case.needs)(&capabilities) || (case.damages && subject.damage.is_none()) {
+        let able = (!case.damages || subject.damage.is_some())
+            && (!case.spoils || subject.spoil.is_some());
+        if !able || !(case.needs)(&capabilities) {
             continue;
         }
         let named = Named(case.name);

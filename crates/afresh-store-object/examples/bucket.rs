@@ -1,4 +1,4 @@
-//! What the store costs beside its driver: `measure ADDRESS COUNT`, on an empty prefix. Prints a table.
+//! What the store costs beside its driver: `cargo run --example bucket -- ADDRESS COUNT`, on an empty prefix. Prints a table.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use afresh_core::{Batch, Key, Labels, NewEntry, ObjectId, Op, Scan, Space, Tag, When};
+use afresh_core::{Batch, Blob, Key, Labels, NewEntry, ObjectId, Op, Scan, Space, Tag, When};
 use pollster::block_on;
 
 fn told(what: &str, count: usize, begun: Instant) {
@@ -28,7 +28,12 @@ fn main() {
 
     let tag = |n: usize| vec![Tag::new("part", Some((n % 1000).to_string())).unwrap()];
     let entry = |n: usize| NewEntry {
-        labels: Labels { group: Some(n as u64 / 10), tags: tag(n), ..Labels::default() },
+        labels: Labels {
+            function: Some(format!("etl.step{}", n % 50)),
+            group: Some(n as u64 / 10),
+            tags: tag(n),
+            ..Labels::default()
+        },
         ..NewEntry::record(vec![7; 400])
     };
     let put = |n: usize, when| Op::Put { key: key(n), entry: entry(n), when };
@@ -59,6 +64,7 @@ fn main() {
     for (what, scan) in [
         ("scan of everything", Scan::new(Space::Commit)),
         ("scan of a tag", Scan { tags: tag(7), ..Scan::new(Space::Commit) }),
+        ("scan of a group", Scan { group: Some(77), ..Scan::new(Space::Commit) }),
     ] {
         let (begun, mut found, mut longest) = (Instant::now(), 0, Duration::ZERO);
         let mut scan = scan;
@@ -82,7 +88,7 @@ fn main() {
     let large = vec![9u8; 64 << 20];
     let id = ObjectId::of(&large);
     let begun = Instant::now();
-    block_on(store.write(&id, large.into())).unwrap();
+    block_on(store.write(&id, Blob::from(large).raw())).unwrap();
     told("an object of 64 MiB, written", 1, begun);
     let begun = Instant::now();
     assert!(block_on(store.read(&id)).unwrap().is_some());
