@@ -18,6 +18,10 @@ use crate::store::MongoStore;
 const PATIENCE: RemoteOptions =
     RemoteOptions { timeout: Duration::from_secs(1), bulk: Duration::from_secs(20) };
 
+/// How long a server is looked for where the address says nothing of patience: one that refuses is tried again and again
+/// meanwhile.
+const REACH: Duration = Duration::from_millis(250);
+
 /// Options that go to the driver as they are.
 const DRIVER: [&str; 10] = [
     "authSource",
@@ -60,8 +64,9 @@ pub fn open(address: &str) -> Result<Arc<dyn Store>> {
     let named: Vec<String> = DRIVER.iter().map(|name| format!("{name}=")).collect();
     address.finish(&named.iter().map(String::as_str).collect::<Vec<_>>())?;
     let mut options = parsed(url.as_str())?;
-    options.server_selection_timeout = Some(patience.timeout);
-    options.connect_timeout = Some(patience.timeout);
+    let reach = if patience.timeout == PATIENCE.timeout { REACH } else { patience.timeout };
+    options.server_selection_timeout = Some(reach);
+    options.connect_timeout = Some(reach);
     options.app_name = Some("afresh".to_owned());
     options.write_concern.get_or_insert_with(WriteConcern::majority);
     let remote = Remote::open(patience, |_| {
