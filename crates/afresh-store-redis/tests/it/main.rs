@@ -20,16 +20,15 @@ use std::time::{Duration, Instant};
 
 use afresh_core::{Applied, Batch, Done, Entry, Fingerprint, Key, NewEntry, Op, Store, When};
 use afresh_testkit::servers::redis::Redis;
-use afresh_testkit::servers::{named, skipped};
+use afresh_testkit::servers::{Kind, skipped};
 use pollster::block_on;
 
 /// A server that all tests share which do nothing to it; `None` where there is none.
 fn shared() -> Option<String> {
     static SERVER: OnceLock<Option<Redis>> = OnceLock::new();
-    let named = named("AFRESH_TEST_REDIS_URL");
-    let url = named.or_else(|| SERVER.get_or_init(|| Redis::start(&[])).as_ref().map(Redis::url));
+    let url = SERVER.get_or_init(|| Redis::start(&[])).as_ref().map(Redis::url);
     if url.is_none() {
-        skipped("Redis");
+        skipped(Kind::Redis);
     }
     url
 }
@@ -38,7 +37,7 @@ fn shared() -> Option<String> {
 fn own(options: &[&str]) -> Option<Redis> {
     let server = Redis::start(options);
     if server.is_none() {
-        skipped("Redis");
+        skipped(Kind::Redis);
     }
     server
 }

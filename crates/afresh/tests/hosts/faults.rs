@@ -1,0 +1,133 @@
+//! Servers that die and hang while everybody calls: functions answer rightly all the while, and are remembered again
+//! afterwards.
+
+use std::thread;
+use std::time::Duration;
+
+use afresh_testkit::servers::redis::Redis;
+use afresh_testkit::servers::{Kind, Mongo, S3, Sql, skipped};
+
+use crate::drill::{BRIEF, Drill};
+use crate::ground::Ground;
+use crate::taken_back::Hammer;
+
+/// How long a server is away.
+const AWAY: Duration = Duration::from_secs(3);
+
+/// A server that may be killed. What was answered is kept over that, but for S3's.
+pub enum Private {
+    Redis(Redis),
+    Sql(Sql),
+    Mongo(Mongo),
+    S3(S3),
+}
+
+impl Private {
+    pub fn redis() -> Option<Self> {
+        let keep = ["--appendonly", "yes", "--appendfsync", "always"];
+        Redis::start(&keep).map(Self::Redis).or_else(|| absent(Kind::Redis))
+    }
+
+    pub fn postgresql() -> Option<Self> {
+        Sql::postgres().map(Self::Sql).or_else(|| absent(Kind::Postgresql))
+    }
+
+    pub fn mysql() -> Option<Self> {
+        Sql::mariadb().map(Self::Sql).or_else(|| absent(Kind::Mysql))
+    }
+
+    pub fn mongodb() -> Option<Self> {
+        Mongo::start().map(Self::Mongo).or_else(|| absent(Kind::Mongodb))
+    }
+
+    pub fn s3() -> Option<Self> {
+        let server = S3::start();
+        server.iter().for_each(|server| server.make_bucket("drill"));
+        server.map(Self::S3).or_else(|| absent(Kind::S3))
+    }
+
+    fn address(&self) -> String {
+        match self {
+            Self::Redis(server) => format!("{}?timeout=1", server.url()),
+            Self::Sql(server) => server.bare("timeout=1&connections=2"),
+            Self::Mongo(server) => format!("{}?timeout=2", server.url("drill")),
+            Self::S3(server) => format!("{}&timeout=2", server.url("drill", "")),
+        }
+    }
+
+    fn kill(&self) {
+        match self {
+            Self::Redis(server) => server.server.kill(),
+            Self::Sql(server) => server.kill(),
+            Self::Mongo(server) => server.server().kill(),
+            Self::S3(server) => server.server().kill(),
+        }
+    }
+
+    fn restart(&self) {
+        match self {
+            Self::Redis(server) => server.restart(),
+            Self::Sql(server) => server.restart(),
+            Self::Mongo(server) => server.server().restart(),
+            Self::S3(server) => server.server().restart(),
+        }
+    }
+
+    fn pause(&self) {
+        match self {
+            Self::Redis(server) => server.server.pause(),
+            Self::Sql(server) => server.pause(),
+            Self::Mongo(server) => server.server().pause(),
+            Self::S3(server) => server.server().pause(),
+        }
+    }
+
+    fn resume(&self) {
+        match self {
+            Self::Redis(server) => server.server.resume(),
+            Self::Sql(server) => server.resume(),
+            Self::Mongo(server) => server.server().resume(),
+            Self::S3(server) => server.server().resume(),
+        }
+    }
+}
+
+fn absent<T>(kind: Kind) -> Option<T> {
+    skipped(kind);
+    None
+}
+
+pub fn a_killed_server_comes_back(start: fn() -> Option<Private>) {
+    under_calls(start, |server| {
+        server.kill();
+        thread::sleep(AWAY);
+        server.restart();
+    });
+}
+
+pub fn a_paused_server_comes_back(start: fn() -> Option<Private>) {
+    under_calls(start, |server| {
+        server.pause();
+        thread::sleep(AWAY);
+        server.resume();
+    });
+}
+
+fn under_calls(start: fn() -> Option<Private>, fault: impl FnOnce(&Private) + Send) {
+    let Some(server) = start() else { return };
+    let address = server.address();
+    let mut drill = Drill::start(Ground::new([address.clone(), address], ()), BRIEF);
+    let mut hammer = Hammer::default();
+    hammer.rounds(&mut drill, 1, |_, _| {});
+    let mut failed = 0;
+    thread::scope(|scope| {
+        let fault = scope.spawn(|| fault(&server));
+        // Calls never cease, whatever becomes of them.
+        while !fault.is_finished() {
+            hammer.rounds(&mut drill, 1, |_, told| failed += usize::from(told.what == "alone"));
+        }
+        fault.join().unwrap();
+    });
+    assert!(failed > 0, "nobody noticed that the server was away");
+    hammer.settle(&mut drill);
+}
