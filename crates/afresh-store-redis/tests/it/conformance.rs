@@ -6,13 +6,13 @@ use afresh_core::ObjectId;
 use afresh_store_memory::MemoryStore;
 use afresh_testkit::conformance::{self, Subject};
 use afresh_testkit::servers::redis::{Cluster, Redis};
-use afresh_testkit::servers::{Kind, Site, skipped};
+use afresh_testkit::servers::{Kind, Site};
 use afresh_testkit::{ManualClock, model};
 use pollster::block_on;
 use proptest::prelude::*;
 
 use crate::timeless::Timeless;
-use crate::{fresh, open};
+use crate::{fresh, open, skip};
 
 /// How many cases there are for a store that can do what this one can.
 fn all() -> usize {
@@ -45,14 +45,14 @@ fn conforms() {
 
 #[test]
 fn conforms_on_a_cluster() {
-    let Some(cluster) = Cluster::start() else { return skipped(Kind::Redis) };
+    let Some(cluster) = Cluster::start() else { return skip() };
     let ran = conformance::run(|| Subject::new(open(&fresh(&cluster.url()))));
     assert_eq!(ran.len(), all() - 1, "all but the case of damaged bytes");
 }
 
 #[test]
 fn conforms_with_tls_and_without_tracking() {
-    let Some(server) = Redis::start_tls() else { return skipped(Kind::Redis) };
+    let Some(server) = Redis::start_tls() else { return skip() };
     let url = format!("rediss://localhost:{}", server.port);
     let ran = conformance::run(|| {
         let address = format!("{}&track=no&ca={}", fresh(&url), server.authority());

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use afresh_core::{Applied, Batch, Done, Entry, Fingerprint, Key, NewEntry, Op, Store, When};
 use afresh_testkit::servers::redis::Redis;
-use afresh_testkit::servers::{Kind, skipped};
+use afresh_testkit::servers::skipped;
 use pollster::block_on;
 
 /// A server that all tests share which do nothing to it; `None` where there is none.
@@ -28,16 +28,21 @@ fn shared() -> Option<String> {
     static SERVER: OnceLock<Option<Redis>> = OnceLock::new();
     let url = SERVER.get_or_init(|| Redis::start(&[])).as_ref().map(Redis::url);
     if url.is_none() {
-        skipped(Kind::Redis);
+        skip();
     }
     url
+}
+
+/// Says that a test is skipped for want of a server.
+fn skip() {
+    skipped(afresh_testkit::servers::Kind::Redis);
 }
 
 /// A server of a test's own.
 fn own(options: &[&str]) -> Option<Redis> {
     let server = Redis::start(options);
     if server.is_none() {
-        skipped(Kind::Redis);
+        skip();
     }
     server
 }
