@@ -85,6 +85,8 @@ pub(super) fn erase(url: &Url, name: &str) {
     use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
     use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 
+    // The driver wants one, whether or not it encrypts; a store of the same program may have chosen before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(url.host_str().unwrap())
         .with_disable_bulk_delete(true);

@@ -28,7 +28,7 @@ const LONG: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct Told {
     pub worker: usize,
-    /// `run`, `waits`; then how it ended: `hit`, `published`, `fenced`, `alone` (without the store), `wrong`;
+    /// `run`, `waits`, `fails` (the store); then how it ended: `hit`, `published`, `fenced`, `alone` (without the store), `wrong`;
     /// or of an invalidation `invalidated`, `refused`.
     pub what: String,
     pub id: u64,
@@ -194,7 +194,7 @@ impl Drill {
 
     /// How an order ended.
     pub fn ended(&mut self, id: u64) -> Told {
-        let over = |told: &Told| !["run", "waits"].contains(&&*told.what);
+        let over = |told: &Told| !["run", "waits", "fails"].contains(&&*told.what);
         self.find(&format!("the end of order {id}"), |told| told.id == id && over(told))
     }
 

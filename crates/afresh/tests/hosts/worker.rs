@@ -96,8 +96,8 @@ impl Call<'_> {
     /// Calls the function as a front end does: where the store fails, it runs all the same.
     fn make(&self, engine: &Engine) {
         if let Err(error) = self.remembered(engine) {
-            let source = self.run();
-            (self.tell)("alone", source, &error.to_string());
+            (self.tell)("fails", 0, &error.to_string());
+            (self.tell)("alone", self.run(), &error.to_string());
         }
     }
 
