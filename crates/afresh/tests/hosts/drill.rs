@@ -15,8 +15,11 @@ use crate::worker;
 /// How many there are. The even ones are the near host, the odd ones the far host.
 pub const WORKERS: usize = 8;
 
-/// How long a lease lasts where an owner is to be given up.
-pub const BRIEF: Duration = Duration::from_millis(1500);
+/// How long a lease lasts where an owner is to be given up. Renewing it takes time where requests are dear, and if that
+/// takes too long nobody holds it: then nobody is fenced off.
+pub fn brief(ground: &Ground) -> Duration {
+    Duration::from_millis(if ground.dear { 6000 } else { 1500 })
+}
 
 /// Long enough that no lease ends by itself, however busy the machine is.
 pub const LASTING: Duration = Duration::from_secs(30);
@@ -196,6 +199,13 @@ impl Drill {
     pub fn ended(&mut self, id: u64) -> Told {
         let over = |told: &Told| !["run", "waits", "fails"].contains(&&*told.what);
         self.find(&format!("the end of order {id}"), |told| told.id == id && over(told))
+    }
+
+    /// How an order ended, which must be so.
+    pub fn ends(&mut self, id: u64, so: &str) -> Told {
+        let told = self.ended(id);
+        assert_eq!(told.what, so, "{told:?}, and before it {:?}", self.unasked);
+        told
     }
 
     fn find(&mut self, what: &str, is: impl Fn(&Told) -> bool) -> Told {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use afresh_testkit::servers::redis::Redis;
 use afresh_testkit::servers::{Kind, Mongo, S3, Sql, skipped};
 
-use crate::drill::{BRIEF, Drill};
+use crate::drill::{Drill, brief};
 use crate::ground::Ground;
 use crate::taken_back::Hammer;
 
@@ -116,7 +116,9 @@ pub fn a_paused_server_comes_back(start: fn() -> Option<Private>) {
 fn under_calls(start: fn() -> Option<Private>, fault: impl FnOnce(&Private) + Send) {
     let Some(server) = start() else { return };
     let address = server.address();
-    let mut drill = Drill::start(Ground::new([address.clone(), address], ()), BRIEF);
+    let ground = Ground::new([address.clone(), address], ());
+    let lease = brief(&ground);
+    let mut drill = Drill::start(ground, lease);
     let mut hammer = Hammer::default();
     hammer.rounds(&mut drill, 1, |_, _| {});
     let mut failed = 0;

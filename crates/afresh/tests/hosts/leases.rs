@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use afresh_testkit::servers::Wire;
 
-use crate::drill::{BRIEF, Drill, LASTING, Takes, WORKERS};
+use crate::drill::{Drill, LASTING, Takes, WORKERS, brief};
 use crate::ground::Ground;
 
 /// Makes a ground whose requests take up to so many seconds; `None` where that cannot be, which it has said.
@@ -12,7 +12,7 @@ pub type Make = fn(timeout: &str) -> Option<Ground>;
 
 pub fn each_call_runs_once(make: Make) {
     let Some(ground) = make("20") else { return };
-    let calls = if ground.dear { 12 } else { 60 };
+    let calls = if ground.dear { 8 } else { 60 };
     let mut drill = Drill::start(ground, LASTING);
     for n in 0..calls {
         for worker in 0..WORKERS {
@@ -36,7 +36,8 @@ pub fn each_call_runs_once(make: Make) {
 
 pub fn a_killed_owner_is_taken_over(make: Make) {
     let Some(ground) = make("20") else { return };
-    let mut drill = Drill::start(ground, BRIEF);
+    let lease = brief(&ground);
+    let mut drill = Drill::start(ground, lease);
     drill.call(1, 1, Takes::Hold);
     assert_eq!(drill.expect(&["run"], 1).worker, 1);
     drill.set_source(1);
@@ -55,7 +56,8 @@ pub fn a_killed_owner_is_taken_over(make: Make) {
 /// One of the two calls ends before the other owner's, the other after it.
 pub fn a_paused_owner_is_fenced_off(make: Make) {
     let Some(ground) = make("20") else { return };
-    let mut drill = Drill::start(ground, BRIEF);
+    let lease = brief(&ground);
+    let mut drill = Drill::start(ground, lease);
     let late = [1, 2].map(|n| drill.call(0, n, Takes::Hold));
     for n in [1, 2] {
         assert_eq!(drill.expect(&["run"], n).worker, 0);
@@ -68,13 +70,13 @@ pub fn a_paused_owner_is_fenced_off(make: Make) {
     }
     drill.signal(0, "-CONT");
     drill.go_on(0, late[0]);
-    assert_eq!(drill.ended(late[0]).what, "fenced");
+    drill.ends(late[0], "fenced");
     for id in second {
         drill.go_on(3, id);
-        assert_eq!(drill.ended(id).what, "published");
+        drill.ends(id, "published");
     }
     drill.go_on(0, late[1]);
-    assert_eq!(drill.ended(late[1]).what, "fenced");
+    drill.ends(late[1], "fenced");
     for worker in 0..WORKERS {
         for n in [1, 2] {
             assert_eq!(drill.hits(worker, n), 1, "what a late owner made is served");
@@ -85,7 +87,8 @@ pub fn a_paused_owner_is_fenced_off(make: Make) {
 /// A lock of the kernel is held by whoever is paused: nobody else runs.
 pub fn a_paused_owner_is_waited_for(make: Make) {
     let Some(ground) = make("20") else { return };
-    let mut drill = Drill::start(ground, BRIEF);
+    let lease = brief(&ground);
+    let mut drill = Drill::start(ground, lease);
     let late = drill.call(0, 1, Takes::Hold);
     drill.expect(&["run"], 1);
     drill.signal(0, "-STOP");
@@ -93,17 +96,18 @@ pub fn a_paused_owner_is_waited_for(make: Make) {
     drill.expect(&["waits"], 1);
     drill.signal(0, "-CONT");
     drill.go_on(0, late);
-    assert_eq!(drill.ended(late).what, "published");
-    assert_eq!(drill.ended(second).what, "hit");
+    drill.ends(late, "published");
+    drill.ends(second, "hit");
 }
 
 pub fn a_host_that_is_cut_off_comes_back(make: Make) {
-    let Some(ground) = make("2") else { return };
+    let Some(ground) = make("5") else { return };
     if ground.wires.is_empty() {
         println!("skipped: no proxy can stand before the server of the user's");
         return;
     }
-    let mut drill = Drill::start(ground, BRIEF);
+    let lease = brief(&ground);
+    let mut drill = Drill::start(ground, lease);
     for (wire, n) in [(Wire::Cut, 1), (Wire::Hang, 2)] {
         drill.set_source(n * 2);
         let late = drill.call(1, n, Takes::Hold);
@@ -114,14 +118,14 @@ pub fn a_host_that_is_cut_off_comes_back(make: Make) {
         assert_eq!(drill.expect(&["run"], n).worker, 0, "the other host goes on");
         // Behind the wire nobody waits for a server that is away.
         let alone = drill.call(3, n, Takes::Millis(0));
-        assert_eq!(drill.ended(alone).what, "alone");
+        drill.ends(alone, "alone");
         drill.wire(Wire::Pass);
         // The owner that was cut off finds another at it, or its server still left alone for a moment.
         drill.go_on(1, late);
         let told = drill.ended(late);
         assert!(["fenced", "alone"].contains(&&*told.what), "{told:?}");
         drill.go_on(0, second);
-        assert_eq!(drill.ended(second).what, "published");
+        drill.ends(second, "published");
         for worker in 0..WORKERS {
             assert_eq!(drill.hits(worker, n), n * 2 + 1, "what a late owner made is served");
         }
