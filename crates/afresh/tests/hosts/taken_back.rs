@@ -15,9 +15,13 @@ pub fn nothing_taken_back_is_served(make: Make) {
     let Some(ground) = make("20") else { return };
     let rounds = if ground.dear { 5 } else { 15 };
     let mut drill = Drill::start(ground, LASTING);
-    Hammer::default().rounds(&mut drill, rounds, |round, told| {
+    let mut hammer = Hammer::default();
+    hammer.rounds(&mut drill, rounds, |round, told| {
         assert!(!["alone", "refused"].contains(&&*told.what), "round {round}: {told:?}");
     });
+    for worker in 0..2 {
+        hammer.late(&mut drill, worker);
+    }
 }
 
 /// Calls of all workers, the world changing under them.
@@ -80,6 +84,24 @@ impl Hammer {
         }
         self.call(drill);
         self.listen(drill, None, &mut |said| told(rounds, said));
+    }
+
+    /// A call that ends when all answers have been taken back: its own never comes to be one.
+    fn late(&mut self, drill: &mut Drill, worker: usize) {
+        let n = CALLS + worker as u64;
+        let late = drill.call(worker, n, Takes::Hold);
+        drill.expect(&["run"], n);
+        self.now += 1;
+        drill.set_source(self.now);
+        let id = drill.invalidate(worker + 1);
+        drill.ends(id, "invalidated");
+        drill.go_on(worker, late);
+        drill.ends(late, "fenced");
+        let again = drill.call(worker + 1, n, Takes::Millis(0));
+        drill.ends(again, "published");
+        for worker in 0..WORKERS {
+            assert_eq!(drill.hits(worker, n), self.now);
+        }
     }
 
     /// Afterwards everything is as it should be: answers are taken back and found again by everybody.
