@@ -14,7 +14,7 @@ import time
 from contextvars import ContextVar
 
 from afresh import _afresh, miss, settings, warn
-from afresh.away import ask, away, is_distant, is_served
+from afresh.away import ask, away, in_thread, is_distant, is_served
 from afresh.errors import AfreshError
 from afresh.memo import Memo
 from afresh.submitting import Telling, commits_in, reference, settled
@@ -401,35 +401,14 @@ async def _elsewhere(memo: AsyncMemo, call: _afresh.Call, wait: float | None) ->
 async def _in_thread(call: _afresh.Call, wait: float | None, key: tuple[int, int, str]) -> Any:
     """Waits in a thread of its own: in a shared pool the waiting could keep out those who are waited for."""
     import asyncio
-    import threading
 
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
-    landed = _waits[key] = loop.create_future()
+    landed = _waits[key] = asyncio.get_running_loop().create_future()
 
-    def settle(result: Any, error: BaseException | None) -> None:
+    def ended(result: Any, error: BaseException | None) -> None:
         if _waits.get(key) is landed:
             del _waits[key]
         shared = type(result) is _afresh.Hit and result.ticket is None
-        landed.set_result(result if shared else None)
         # Cancelled meanwhile: a ticket is let go of with `result`.
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
+        landed.set_result(result if shared else None)
 
-    def body() -> None:
-        result, error = None, None
-        try:
-            result = call.begin(wait)
-        except BaseException as raised:  # noqa: BLE001 - handed to the waiting task
-            error = raised
-        try:
-            loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:
-            _waits.pop(key, None)  # the loop is closed
-
-    threading.Thread(target=body, name="afresh wait", daemon=True).start()
-    return await future
+    return await in_thread("afresh wait", lambda: call.begin(wait), ended, lambda: _waits.pop(key, None))

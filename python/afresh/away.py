@@ -40,15 +40,32 @@ async def ask(memo: Memo, question: Callable[..., R], /, *args: Any) -> R:
 
 async def away(function: Callable[..., R], /, *args: Any, **kwargs: Any) -> R:
     """What the function gives or raises, called in a thread with this context."""
-    import asyncio
     import contextvars
+
+    context = contextvars.copy_context()
+    return await in_thread("afresh away", lambda: context.run(function, *args, **kwargs))
+
+
+async def in_thread(
+    name: str,
+    work: Callable[[], R],
+    ended: Callable[[Any, BaseException | None], object] | None = None,
+    lost: Callable[[], object] | None = None,
+) -> R:
+    """What `work` gives or raises in a thread of that name.
+
+    `ended` is told of it in the loop, also where nobody waits any more; `lost` is called in the thread where the loop
+    was closed meanwhile.
+    """
+    import asyncio
     import threading
 
     loop = asyncio.get_running_loop()
     future: asyncio.Future[R] = loop.create_future()
-    context = contextvars.copy_context()
 
     def settle(result: Any, error: BaseException | None) -> None:
+        if ended is not None:
+            ended(result, error)
         if future.done():  # cancelled meanwhile
             return
         if error is None:
@@ -59,13 +76,14 @@ async def away(function: Callable[..., R], /, *args: Any, **kwargs: Any) -> R:
     def body() -> None:
         result, error = None, None
         try:
-            result = context.run(function, *args, **kwargs)
+            result = work()
         except BaseException as raised:  # noqa: BLE001 - handed to the waiting task
             error = raised
         try:
             loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:
-            pass  # the loop is closed
+        except RuntimeError:  # the loop is closed
+            if lost is not None:
+                lost()
 
-    threading.Thread(target=body, name="afresh away", daemon=True).start()
+    threading.Thread(target=body, name=name, daemon=True).start()
     return await future

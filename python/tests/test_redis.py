@@ -2,70 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
 import time
 
 import pytest
+from redis_server import Server, started, until
 
 import afresh
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-class Server:
-    """A private Redis, gone with the test."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/?timeout=10"
-        self.start()
-
-    def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"]
-        apart = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-        self.process = subprocess.Popen([*apart, *command], stdout=subprocess.DEVNULL)
-        until(lambda: self.cli("PING") == "PONG")
-
-    def cli(self, *words: str) -> str:
-        command = ["redis-cli", "-p", str(self.port), *words]
-        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
-
-    def looked(self) -> int:
-        """How often an entry was looked up."""
-        stats = self.cli("INFO", "commandstats").splitlines()
-        return sum(int(line.split("calls=")[1].split(",")[0]) for line in stats if "_mget:" in line)
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-def until(holds, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.002)
-
-
 @pytest.fixture
 def server():
-    try:
-        afresh.Client("redis://127.0.0.1:1").close()
-    except afresh.UnsupportedError:
-        pytest.skip("this build has no driver for redis:")
-    if not shutil.which("redis-server"):
-        assert os.environ.get("AFRESH_TEST_SERVERS") != "required"
-        pytest.skip("no redis-server")
-    server = Server()
+    server = started()
+    server.url += "/?timeout=10"
     yield server
-    server.stop()
+    server.kill()
 
 
 def warm(function, server: Server, argument: int) -> int:
@@ -119,7 +69,7 @@ def test_a_server_that_goes_away_costs_no_value(server, runs, said):
 
     assert double(1) == 2
     warm(double, server, 1)
-    server.stop()
+    server.kill()
     time.sleep(0.1)
     with said:
         assert double(1) == 2 and double(2) == 4

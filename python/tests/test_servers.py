@@ -6,67 +6,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
 import warnings
 
 import pytest
+from redis_server import Server, started, until
 
 import afresh
 from afresh import warn
 
 
-class Server:
-    """A private Redis, gone with the test."""
-
-    def __init__(self) -> None:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.port = listener.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", "/tmp"]
-        apart = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-        self.process = subprocess.Popen([*apart, *command], stdout=subprocess.DEVNULL)
-        until(self.listens)
-
-    def listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def clients(self) -> int:
-        command = ["redis-cli", "-p", str(self.port), "info", "clients"]
-        lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
-        return int(next(line for line in lines if line.startswith("connected_clients:")).split(":")[1])
-
-
-def until(holds, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
 @pytest.fixture
 def server():
-    try:
-        afresh.Client("redis://127.0.0.1:1").close()
-    except afresh.UnsupportedError:
-        pytest.skip("this build has no driver for redis:")
-    if not shutil.which("redis-server"):
-        assert os.environ.get("AFRESH_TEST_SERVERS") != "required"
-        pytest.skip("no redis-server")
-    server = Server()
+    server = started()
     warn.forget()
     yield server
     server.kill()

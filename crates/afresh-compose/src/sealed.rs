@@ -9,8 +9,8 @@
 //! An output is encrypted the same way each time, so that equal outputs are kept once. The store beneath names objects by
 //! the digest of what it keeps, which is not the digest of the output: a named entry leads from the one to the other.
 //!
-//! Invariant: nothing is answered that was not written by a holder of the secret. What cannot be opened is
-//! [`Kind::Corrupt`], for the engine a miss.
+//! Invariant: nothing is answered that was not written by a holder of the secret. An entry that cannot be opened has an
+//! empty record, which is a miss for whoever asks for it and can be replaced; a scan leaves it out.
 
 mod cipher;
 mod objects;
@@ -64,15 +64,21 @@ impl Sealed {
         Ok(Op::Put { key, entry, when })
     }
 
-    fn open(&self, key: &Key, entry: Entry) -> Result<Entry> {
-        let Some(record) = entry.record() else { return Ok(entry) };
+    /// An entry as it was written; `None` where nobody who holds the secret wrote it.
+    fn open(&self, key: &Key, entry: &Entry) -> Option<Entry> {
+        let Some(record) = entry.record() else { return Some(entry.clone()) };
         let stored = self.key.open(&name(key), record).and_then(|bytes| Stored::decode(&bytes));
-        let opened = stored.map_err(|error| error.with_key(format!("{key:?}")))?;
-        let Entry { version, used, ttl, labels, .. } = entry;
-        let mut opened = opened.entry(used, ttl);
-        opened.version = version;
-        opened.labels.time = labels.time;
-        Ok(opened)
+        let stored = stored
+            .inspect_err(|error| {
+                tracing::warn!(
+                    "{key:?} was not written with our secret and is passed over: {error}"
+                );
+            })
+            .ok()?;
+        let mut opened = stored.entry(entry.used, entry.ttl);
+        opened.version = entry.version;
+        opened.labels.time = entry.labels.time;
+        Some(opened)
     }
 }
 
@@ -89,20 +95,20 @@ impl Store for Sealed {
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
         let found = self.inner.get(keys).await?;
-        let open = |(key, entry): (&Key, Option<Entry>)| match entry {
-            None => Ok(None),
-            Some(entry) => match self.open(key, entry) {
-                Ok(entry) => Ok(Some(entry)),
-                Err(error) if error.kind() == Kind::Corrupt => {
-                    tracing::warn!(
-                        "an entry was not written with our secret and is left out: {error}"
-                    );
-                    Ok(None)
-                }
-                Err(error) => Err(error),
-            },
+        // The conditions of a batch see what we cannot open. Who took it for absent would try for ever to put something
+        // where nothing is, so it is there, without what it says.
+        let unknown = |entry: Entry| Entry {
+            value: Value::Record(Bytes::new()),
+            object: None,
+            attached: None,
+            labels: Labels { time: entry.labels.time, ..Labels::default() },
+            ..entry
         };
-        keys.iter().zip(found).map(open).collect()
+        let open = |(key, entry): (&Key, Option<Entry>)| {
+            let entry = entry?;
+            Some(self.open(key, &entry).unwrap_or_else(|| unknown(entry)))
+        };
+        Ok(keys.iter().zip(found).map(open).collect())
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied> {
@@ -118,14 +124,11 @@ impl Store for Sealed {
 
     async fn scan(&self, scan: &Scan) -> Result<Page> {
         let page = self.inner.scan(&self.key.scan(scan)).await?;
-        let open = |(key, entry)| match self.open(&key, entry) {
-            Ok(entry) => Some((key, entry)),
-            Err(error) => {
-                tracing::warn!("an entry was not written with our secret and is left out: {error}");
-                None
-            }
-        };
         let ours = |(key, _): &(Key, _)| !objects::is_link(key);
+        let open = |(key, entry): (Key, Entry)| {
+            let entry = self.open(&key, &entry)?;
+            Some((key, entry))
+        };
         let entries = page.entries.into_iter().filter(ours).filter_map(open).collect();
         Ok(Page { entries, next: page.next })
     }

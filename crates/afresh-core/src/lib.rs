@@ -50,7 +50,7 @@ pub use key::{Key, MAX_KEY, Space};
 pub use outline::{
     Cells, Inside, Name, OUTLINE_DEPTH, OUTLINE_FORMAT, Outline, Rest, Rows, Short, short,
 };
-pub use scan::{Order, Page, Scan};
+pub use scan::{Order, Page, Scan, prefix_end};
 pub use store::{Capabilities, ObjectInfo, Removed, Store, StoreInfo, Usage, Watcher};
 pub use stored::Stored;
 pub use time::Timestamp;

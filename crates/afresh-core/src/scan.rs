@@ -68,6 +68,19 @@ impl Scan {
     }
 }
 
+/// Where keys that begin so end, for a range of keys: the first that sorts after all of them; `None` where nothing does.
+///
+/// ```
+/// assert_eq!(afresh_core::prefix_end(&[7, 255]).as_deref(), Some(&[8][..]));
+/// assert_eq!(afresh_core::prefix_end(&[255]), None);
+/// ```
+pub fn prefix_end(prefix: &[u8]) -> Option<Bytes> {
+    let last = prefix.iter().rposition(|byte| *byte < u8::MAX)?;
+    let mut end = prefix.get(..=last)?.to_vec();
+    *end.last_mut()? += 1;
+    Some(end.into())
+}
+
 /// Some of a scan's answers.
 #[derive(Clone, Debug, Default)]
 pub struct Page {

@@ -100,13 +100,13 @@ impl Engine {
             let fingerprint = Fingerprint::from_slice(key.bytes());
             let head = entry.record().and_then(|record| Head::decode(record).ok());
             if let (Some(fingerprint), Some(head)) = (fingerprint, head) {
-                heads.insert(fingerprint, (head, entry.version, entry.used));
+                heads.insert(fingerprint, (head.commit, entry.version, entry.used));
             }
         })
         .await?;
         for commit in &mut commits {
-            if let Some((head, _, used)) = heads.get(&commit.fingerprint)
-                && head.commit == commit.id
+            if let Some((id, _, used)) = heads.get(&commit.fingerprint)
+                && *id == commit.id
             {
                 commit.used = commit.used.max(*used);
             }
@@ -124,8 +124,8 @@ impl Engine {
         let mut report = GcReport { commits: keep.go.len() as u64, ..GcReport::default() };
         for some in keep.go.chunks(sweep::BATCH) {
             let current = some.iter().filter_map(|commit| {
-                let (head, version, _) = heads.get(&commit.fingerprint)?;
-                (head.commit == commit.id).then(|| (Key::head(&commit.fingerprint), *version))
+                let (id, version, _) = heads.get(&commit.fingerprint)?;
+                (*id == commit.id).then(|| (Key::head(&commit.fingerprint), *version))
             });
             let current: Vec<_> = current.collect();
             report.heads += current.len() as u64;

@@ -302,7 +302,7 @@ impl Ticket {
             }
             batch.ops.extend(ops.iter().cloned());
             batch.ops.extend(claim.map(|claim| claim.end()));
-            let index = match self.engine.apply(batch).await? {
+            let (index, refused) = match self.engine.apply(batch).await? {
                 Applied::All(_) => {
                     records.remember(sweep, function.record_id);
                     if let Some(lease) = lease {
@@ -315,7 +315,7 @@ impl Ticket {
                     sweep = found;
                     continue;
                 }
-                Applied::Refused { index, .. } => index,
+                Applied::Refused { index, found } => (index, found),
             };
             match (conditions.get(index).copied(), lease.as_mut()) {
                 // Something else is there now, or nothing: of two answers the one that began later stays.
@@ -325,7 +325,8 @@ impl Ticket {
                     if rival.is_some_and(|rival| rival.started > self.started) {
                         head = None;
                     }
-                    seen = found.map(|entry| entry.version);
+                    // What a store refuses for and does not show is replaced as well.
+                    seen = found.map(|entry| entry.version).or(refused);
                 }
                 // Taken back while we computed: on record, but not the answer.
                 (Some(About::Epoch | About::Sweep), _) => head = None,

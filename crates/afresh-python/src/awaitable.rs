@@ -133,6 +133,24 @@ pub(crate) fn stop(value: &Bound<'_, PyAny>) {
     }
 }
 
+/// The exception that the arguments of `throw` stand for.
+pub(crate) fn thrown(
+    typ: Bound<'_, PyAny>,
+    val: Option<Bound<'_, PyAny>>,
+    tb: Option<Bound<'_, PyAny>>,
+) -> PyResult<PyErr> {
+    let raised = match val {
+        Some(val) if val.is_instance_of::<PyBaseException>() => val,
+        Some(val) => typ.call1((val,))?,
+        None if typ.is_instance_of::<PyBaseException>() => typ,
+        None => typ.call0()?,
+    };
+    if let Some(tb) = tb {
+        raised.setattr(intern!(raised.py(), "__traceback__"), tb)?;
+    }
+    Ok(PyErr::from_value(raised))
+}
+
 #[pymethods]
 impl Awaitable {
     fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -227,16 +245,7 @@ impl Awaitable {
             slf.get().state(py, State::Coroutine(coroutine))?;
             return Ok(next.into_bound(py));
         }
-        let raised = match val {
-            Some(val) if val.is_instance_of::<PyBaseException>() => val,
-            Some(val) => typ.call1((val,))?,
-            None if typ.is_instance_of::<PyBaseException>() => typ,
-            None => typ.call0()?,
-        };
-        if let Some(tb) = tb {
-            raised.setattr(intern!(py, "__traceback__"), tb)?;
-        }
-        Err(PyErr::from_value(raised))
+        Err(thrown(typ, val, tb)?)
     }
 
     /// Ends it.

@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use afresh::{
-    Applied, Batch, Blob, Bytes, Capabilities, Done, Entry, Error, Key, Kind, Labels, NewEntry,
-    ObjectId, ObjectInfo, ObjectRef, Op, Page, Removed, Result, Scan, Space, Status, Store,
-    StoreInfo, Tag, Timestamp, Usage, Value, Version, When,
+    Applied, Batch, Blob, Bytes, Capabilities, Done, Entry, Error, Key, Kind, NewEntry, ObjectId,
+    ObjectInfo, Op, Page, Removed, Result, Scan, Space, Store, StoreInfo, Stored, Timestamp, Usage,
+    Value, Version, When,
 };
 use async_trait::async_trait;
 use pyo3::exceptions::PyTypeError;
@@ -22,18 +22,22 @@ const FORMAT: u8 = 1;
 
 /// The form of an entry in the user's store: one format byte and the postcard encoding.
 #[derive(Serialize, Deserialize)]
-struct Stored {
-    version: u64,
-    record: Option<Vec<u8>>,
-    count: i64,
-    object: Option<ObjectRef>,
-    function: Option<String>,
-    status: Option<Status>,
-    tags: Vec<Tag>,
-    group: Option<u64>,
-    time: Timestamp,
+struct Kept {
+    stored: Stored,
     used: Timestamp,
     expires: Option<Timestamp>,
+}
+
+impl Kept {
+    fn new(entry: NewEntry, version: Version) -> Self {
+        let (now, ttl) = (now(), entry.ttl);
+        let expires = ttl.map(|ttl| now.after(ttl));
+        Self { stored: Stored::new(entry, version, now), used: now, expires }
+    }
+
+    fn entry(self) -> Entry {
+        self.stored.entry(self.used, self.expires.map(|end| end.since(now())))
+    }
 }
 
 /// The adapter.
@@ -127,26 +131,26 @@ impl PyStore {
     }
 
     /// The entry, if it is there, readable and not expired.
-    fn load(&self, name: &str) -> Result<Option<Stored>> {
-        let stored = self.fetch(name)?.and_then(|bytes| match bytes.split_first() {
-            Some((&FORMAT, rest)) => postcard::from_bytes::<Stored>(rest).ok(),
+    fn load(&self, name: &str) -> Result<Option<Kept>> {
+        let kept = self.fetch(name)?.and_then(|bytes| match bytes.split_first() {
+            Some((&FORMAT, rest)) => postcard::from_bytes::<Kept>(rest).ok(),
             _ => None,
         });
-        Ok(stored.filter(|stored| stored.expires.is_none_or(|end| end > now())))
+        Ok(kept.filter(|kept| kept.expires.is_none_or(|end| end > now())))
     }
 
-    fn save(&self, name: &str, stored: &Stored) -> Result<()> {
-        let bytes = postcard::to_extend(stored, vec![FORMAT]).map_err(|error| {
+    fn save(&self, name: &str, kept: &Kept) -> Result<()> {
+        let bytes = postcard::to_extend(kept, vec![FORMAT]).map_err(|error| {
             Error::new(Kind::Codec, "an entry could not be encoded").with_source(error)
         })?;
         self.place(name, &bytes)
     }
 
     /// Versions grow with the clock, so that they stay unique over restarts, and never repeat.
-    fn version(last: &mut u64) -> u64 {
+    fn version(last: &mut u64) -> Version {
         let clock = u64::try_from(now().as_millis()).unwrap_or(0) << 20;
         *last = clock.max(*last + 1);
-        *last
+        Version(*last)
     }
 
     fn step(&self, op: &Op, last: &mut u64) -> Result<Done> {
@@ -155,38 +159,41 @@ impl PyStore {
         match op {
             Op::Put { entry, .. } => {
                 let version = Self::version(last);
-                self.save(&name, &stored(entry, version))?;
-                Ok(done(Some(Version(version))))
+                self.save(&name, &Kept::new(entry.clone(), version))?;
+                Ok(done(Some(version)))
             }
             Op::Add { by, ttl, .. } => {
                 let version = Self::version(last);
-                let mut entry = match self.load(&name)? {
-                    Some(entry) if entry.record.is_some() => {
+                let found = self.load(&name)?.map(|kept| (kept.used, kept.expires, kept.entry()));
+                let (count, kept) = match found {
+                    Some((_, _, Entry { value: Value::Record(_), .. })) => {
                         return Err(Error::new(
                             Kind::Config,
                             "the entry holds a record, not a counter",
                         )
                         .with_op("apply"));
                     }
-                    Some(entry) => entry,
+                    Some((used, expires, Entry { value: Value::Count(count), labels, .. })) => {
+                        let count = count.saturating_add(*by);
+                        let entry = NewEntry { labels, ..counter(count) };
+                        (count, Kept { used, expires, ..Kept::new(entry, version) })
+                    }
                     None => {
-                        stored(&NewEntry { ttl: *ttl, ..NewEntry::record(Bytes::new()) }, version)
+                        let entry = NewEntry { ttl: *ttl, ..counter(*by) };
+                        (*by, Kept::new(entry, version))
                     }
                 };
-                entry.record = None;
-                entry.version = version;
-                entry.count = entry.count.saturating_add(*by);
-                self.save(&name, &entry)?;
-                Ok(Done { version: Some(Version(version)), count: Some(entry.count) })
+                self.save(&name, &kept)?;
+                Ok(Done { version: Some(version), count: Some(count) })
             }
-            Op::Check { .. } => Ok(done(self.load(&name)?.map(|entry| Version(entry.version)))),
+            Op::Check { .. } => Ok(done(self.load(&name)?.map(|kept| kept.stored.version()))),
             Op::Delete { .. } => self.discard(&name).map(|()| done(None)),
             Op::Touch { ago, .. } => {
                 let found = self.load(&name)?;
-                let version = found.as_ref().map(|entry| Version(entry.version));
-                if let Some(mut entry) = found {
-                    entry.used = entry.used.max(now().before(*ago));
-                    self.save(&name, &entry)?;
+                let version = found.as_ref().map(|kept| kept.stored.version());
+                if let Some(mut kept) = found {
+                    kept.used = kept.used.max(now().before(*ago));
+                    self.save(&name, &kept)?;
                 }
                 Ok(done(version))
             }
@@ -216,47 +223,8 @@ fn entry_name(key: &Key) -> String {
     folder(key.space()) + &hex(key.bytes())
 }
 
-fn stored(entry: &NewEntry, version: u64) -> Stored {
-    let (record, count) = match &entry.value {
-        Value::Record(bytes) => (Some(bytes.to_vec()), 0),
-        Value::Count(count) => (None, *count),
-    };
-    let Labels { function, status, tags, group, time } = entry.labels.clone();
-    let now = now();
-    Stored {
-        version,
-        record,
-        count,
-        object: entry.object,
-        function,
-        status,
-        tags,
-        group,
-        time: time.unwrap_or(now),
-        used: now,
-        expires: entry.ttl.map(|ttl| now.after(ttl)),
-    }
-}
-
-fn entry(stored: Stored) -> Entry {
-    Entry {
-        version: Version(stored.version),
-        value: match stored.record {
-            Some(bytes) => Value::Record(bytes.into()),
-            None => Value::Count(stored.count),
-        },
-        object: stored.object,
-        attached: None,
-        labels: Labels {
-            function: stored.function,
-            status: stored.status,
-            tags: stored.tags,
-            group: stored.group,
-            time: Some(stored.time),
-        },
-        used: stored.used,
-        ttl: stored.expires.map(|end| end.since(now())),
-    }
+fn counter(count: i64) -> NewEntry {
+    NewEntry { value: Value::Count(count), ..NewEntry::record(Bytes::new()) }
 }
 
 #[async_trait]
@@ -266,7 +234,7 @@ impl Store for PyStore {
     }
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
-        keys.iter().map(|key| Ok(self.load(&entry_name(key))?.map(entry))).collect()
+        keys.iter().map(|key| Ok(self.load(&entry_name(key))?.map(Kept::entry))).collect()
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied> {
@@ -277,7 +245,7 @@ impl Store for PyStore {
         let mut done = Vec::with_capacity(batch.ops.len());
         for (index, op) in batch.ops.iter().enumerate() {
             if op.when() != When::Always {
-                let found = self.load(&entry_name(op.key()))?.map(|entry| Version(entry.version));
+                let found = self.load(&entry_name(op.key()))?.map(|kept| kept.stored.version());
                 if !op.when().holds(found) {
                     return Ok(Applied::Refused { index, found });
                 }
@@ -296,8 +264,8 @@ impl Store for PyStore {
             if after.as_deref().is_some_and(|after| key <= after) {
                 continue;
             }
-            let (Some(bytes), Some(stored)) = (unhex(key), self.load(&name)?) else { continue };
-            let (key, entry) = (Key::new(scan.space, bytes)?, entry(stored));
+            let (Some(bytes), Some(kept)) = (unhex(key), self.load(&name)?) else { continue };
+            let (key, entry) = (Key::new(scan.space, bytes)?, kept.entry());
             if scan.matches(&key, &entry) {
                 page.entries.push((key, entry));
                 if page.entries.len() >= scan.limit.max(1) {

@@ -26,26 +26,30 @@ struct Open {
     since: Instant,
     until: Instant,
     pause: Duration,
+    kind: Kind,
     why: String,
+    hint: Option<String>,
 }
 
 impl Circuit {
     /// Whether to ask the server now.
     ///
     /// # Errors
-    /// [`Kind::Unavailable`], with what went wrong and when it is asked again, while it is left alone.
+    /// What it failed with, and when it is asked again, while it is left alone.
     pub fn admit(&self) -> Result<()> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(open) = open.as_mut() else { return Ok(()) };
         let now = Instant::now();
         if now < open.until {
             let left = open.until - now;
-            return Err(Error::new(
-                Kind::Unavailable,
-                // Always the same words, so that a warning is said once.
-                format!("it is left alone for a while: {}", open.why),
-            )
-            .with_retry(Retry::After(left)));
+            // Always the same words, so that a warning is said once.
+            let error =
+                Error::new(open.kind, format!("it is left alone for a while: {}", open.why))
+                    .with_retry(Retry::After(left));
+            return Err(match &open.hint {
+                Some(hint) => error.with_hint(hint.clone()),
+                None => error,
+            });
         }
         // This caller tries; the others wait for what becomes of it.
         open.until = now + open.pause;
@@ -58,13 +62,15 @@ impl Circuit {
         open.map(|open| open.since.elapsed())
     }
 
-    /// The server could not be reached or did not answer.
-    pub fn failed(&self, why: &str) {
+    /// The server could not be reached, did not answer, or does not let us in.
+    pub fn failed(&self, error: &Error) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         let pause = open.as_ref().map_or(FIRST, |open| (open.pause * 2).min(LONGEST));
         let since = open.as_ref().map_or(now, |open| open.since);
-        *open = Some(Open { since, until: now + pause, pause, why: why.to_owned() });
+        let (kind, hint) = (error.kind(), error.hint().map(str::to_owned));
+        let why = error.to_string();
+        *open = Some(Open { since, until: now + pause, pause, kind, why, hint });
     }
 }
 
@@ -76,9 +82,10 @@ mod tests {
     fn one_caller_tries() {
         let circuit = Circuit::default();
         assert!(circuit.admit().is_ok());
-        circuit.failed("no route to it");
+        circuit.failed(&Error::new(Kind::Denied, "no route to it").with_hint("ask for one"));
         let error = circuit.admit().unwrap_err();
         assert!(error.message().contains("no route to it"));
+        assert_eq!((error.kind(), error.hint()), (Kind::Denied, Some("ask for one")));
         std::thread::sleep(FIRST);
         assert!(circuit.admit().is_ok());
         assert!(circuit.admit().is_err());

@@ -98,9 +98,7 @@ impl Remote {
         let task = self.handle.spawn(async move {
             let done = timeout(last, work).await.unwrap_or_else(|_| Err(silent(last)));
             match &done {
-                Err(error) if error.kind() == Kind::Unavailable => {
-                    circuit.failed(&error.to_string())
-                }
+                Err(error) if is_useless(op, error) => circuit.failed(error),
                 _ => {
                     if let Some(away) = circuit.well() {
                         let away = away.as_secs_f64();
@@ -132,11 +130,21 @@ impl Remote {
             }
             None => {
                 let error = silent(limit);
-                self.circuit.failed(error.message());
+                self.circuit.failed(&error);
                 Err(error)
             }
         };
         done.map_err(|error| error.with_store(address()).with_op(op))
+    }
+}
+
+/// Whether a server that answers so is not worth asking: nothing can be looked up in it. One that does not take what is
+/// new still has what is old.
+fn is_useless(op: &str, error: &Error) -> bool {
+    match error.kind() {
+        Kind::Unavailable => true,
+        Kind::Denied | Kind::Config | Kind::Unsupported => op == "get",
+        _ => false,
     }
 }
 

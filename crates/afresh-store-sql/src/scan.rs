@@ -4,7 +4,9 @@
 //! entry that is there throughout a scan is seen exactly once, whatever comes and goes meanwhile. Labels are found by
 //! 64 bits of their digest and then compared, so a page may be shorter than it was asked to be.
 
-use afresh_core::{Bytes, Entry, Error, Key, Kind, Order, Page, Result, Scan, Timestamp};
+use afresh_core::{
+    Bytes, Entry, Error, Key, Kind, Order, Page, Result, Scan, Timestamp, prefix_end,
+};
 
 use crate::database::Database;
 use crate::row::{self, COLUMNS, Slot, WIDTH};
@@ -58,8 +60,8 @@ fn query(scan: &Scan, limit: usize) -> Result<Query> {
     // The key's first byte is its space.
     let prefix: Bytes = [&[scan.space.number()], scan.prefix.as_ref()].concat().into();
     if scan.order == Order::Key || !scan.prefix.is_empty() {
-        if let Some(end) = successor(&prefix) {
-            query.and("e.id < ?", [Bytes::from(end).into()]);
+        if let Some(end) = prefix_end(&prefix) {
+            query.and("e.id < ?", [end.into()]);
         }
         query.and("e.id >= ?", [prefix.into()]);
     }
@@ -121,16 +123,4 @@ fn decode(cursor: &[u8]) -> Result<(i64, i64)> {
         ([moment, made], []) => Ok((i64::from_be_bytes(*moment), i64::from_be_bytes(*made))),
         _ => Err(Error::new(Kind::Config, "not a cursor of this store").with_op("scan")),
     }
-}
-
-/// The first key after all that begin with `prefix`; `None` where there is none.
-fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
-    let mut end = prefix.to_vec();
-    while let Some(last) = end.pop() {
-        if last < u8::MAX {
-            end.push(last + 1);
-            return Some(end);
-        }
-    }
-    None
 }

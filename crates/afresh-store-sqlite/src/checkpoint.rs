@@ -78,19 +78,16 @@ pub(crate) fn pass(
     }
     // What came while a round was copying is what the next one copies; a round sees no more than that.
     for _ in 0..ROUNDS {
-        // Writers that fill the log as quickly as it is copied have to wait, or it would never end.
-        if log.pages > WAL_HARD * 3 / 2 {
-            break;
-        }
-        let before = log.copied;
+        let (copied, left) = (log.copied, log.left());
         log = checkpoint(copy, "PASSIVE")?;
-        if log.copied.saturating_sub(before) <= REMAINDER {
+        if log.copied == copied && log.left() > REMAINDER {
+            // A reader holds an old snapshot. The next commits try again.
+            return Ok(());
+        }
+        // Against writers that fill the log as quickly as it is copied more rounds do not help: they have to wait.
+        if log.left() <= REMAINDER || log.left() >= left {
             break;
         }
-    }
-    if log.left() > REMAINDER {
-        // A reader holds an old snapshot. The next commits try again.
-        return Ok(());
     }
     hold.execute_batch("BEGIN IMMEDIATE")?;
     let finished = finish(copy);

@@ -105,8 +105,10 @@ impl Bell {
         self.ring(|wish| wish.clean = Some(Instant::now() + LEISURE));
     }
 
-    fn stopped(&self) -> bool {
-        self.wish.lock().unwrap_or_else(PoisonError::into_inner).stop
+    /// Whether there is something that folding must not put off.
+    fn interrupts(&self) -> bool {
+        let wish = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
+        wish.stop || wish.copy
     }
 }
 
@@ -180,12 +182,12 @@ fn run(database: &Database) {
         }
         (wish.copy, wish.fold) = (false, false);
         drop(wish);
+        if copies {
+            copy(database, &mut connections);
+        }
         if folds {
             bell.folds.store(false, Ordering::Release);
             fold_all(database);
-        }
-        if copies {
-            copy(database, &mut connections);
         }
         if cleans {
             clean(database);
@@ -194,11 +196,15 @@ fn run(database: &Database) {
 }
 
 /// What fails here the next writer meets too, and reports it; what was to be folded is where it was.
+///
+/// Writers who make no pause can be quicker than this, so that there is always more: a log that has become long is
+/// copied first.
 fn fold_all(database: &Database) {
     loop {
         match fold::some(database, FOLD) {
-            Ok(folded) if folded == FOLD && !database.bell.stopped() => thread::sleep(PAUSE),
-            Ok(_) => return,
+            Ok(folded) if folded < FOLD => return,
+            Ok(_) if database.bell.interrupts() => return database.bell.fold(),
+            Ok(_) => thread::sleep(PAUSE),
             Err(fault) => {
                 tracing::debug!(?fault, "recent changes could not be folded");
                 return;

@@ -9,7 +9,7 @@
 use std::cmp::Reverse;
 use std::fmt::Write as _;
 
-use afresh_core::{Entry, Error, Key, Kind, Order, Page, Result, Scan, Space, Usage};
+use afresh_core::{Entry, Error, Key, Kind, Order, Page, Result, Scan, Space, Usage, prefix_end};
 use bytes::Bytes;
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
@@ -187,8 +187,8 @@ fn query(
     query.and("(e.expires IS NULL OR e.expires > ?)", database.now().as_millis());
     if !scan.prefix.is_empty() {
         query.and("e.key >= ?", scan.prefix.to_vec());
-        if let Some(end) = successor(&scan.prefix) {
-            query.and("e.key < ?", end);
+        if let Some(end) = prefix_end(&scan.prefix) {
+            query.and("e.key < ?", end.to_vec());
         }
     }
     if let Some(name) = &scan.function {
@@ -242,18 +242,6 @@ fn query(
     query.values.push(more.into());
     let _ = write!(query.text, " ORDER BY {order} LIMIT ?{}", query.values.len());
     Ok(Some(query))
-}
-
-/// The first key after all that begin with `prefix`; `None` where there is none.
-fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
-    let mut end = prefix.to_vec();
-    while let Some(last) = end.pop() {
-        if last < u8::MAX {
-            end.push(last + 1);
-            return Some(end);
-        }
-    }
-    None
 }
 
 fn encode(time: i64, id: i64) -> Bytes {

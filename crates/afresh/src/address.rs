@@ -13,26 +13,16 @@ use afresh_engine::{Engine, Options};
 use crate::around::Around;
 use crate::units;
 
+/// The schemes of each driver.
+const REDIS: &[&str] =
+    &["redis", "rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster"];
+const SQL: &[&str] = &["postgresql", "postgres", "mysql", "mariadb"];
+const MONGODB: &[&str] = &["mongodb"];
+const OBJECT: &[&str] = &["s3", "gs", "az", "file"];
+const HTTP: &[&str] = &["http", "https"];
+
 /// Schemes that afresh speaks, or will: a known one without a driver is told apart from a typing error.
-const PLANNED: &[&str] = &[
-    "redis",
-    "rediss",
-    "redis+sentinel",
-    "rediss+sentinel",
-    "redis+cluster",
-    "rediss+cluster",
-    "postgresql",
-    "postgres",
-    "mysql",
-    "mariadb",
-    "mongodb",
-    "s3",
-    "gs",
-    "az",
-    "file",
-    "http",
-    "https",
-];
+const PLANNED: &[&[&str]] = &[REDIS, SQL, MONGODB, OBJECT, HTTP];
 
 /// An engine, and what a person should know about how its store was opened.
 #[derive(Debug)]
@@ -117,23 +107,13 @@ type Open = fn(&str) -> Result<Arc<dyn Store>>;
 fn remote(scheme: &str) -> Option<Open> {
     let known: &[(&[&str], Open)] = &[
         #[cfg(feature = "mongodb")]
-        (&["mongodb"], afresh_store_mongodb::open),
+        (MONGODB, afresh_store_mongodb::open),
         #[cfg(feature = "sql")]
-        (&["postgresql", "postgres", "mysql", "mariadb"], afresh_store_sql::open),
+        (SQL, afresh_store_sql::open),
         #[cfg(feature = "redis")]
-        (
-            &[
-                "redis",
-                "rediss",
-                "redis+sentinel",
-                "rediss+sentinel",
-                "redis+cluster",
-                "rediss+cluster",
-            ],
-            afresh_store_redis::open,
-        ),
+        (REDIS, afresh_store_redis::open),
         #[cfg(feature = "object")]
-        (&["s3", "gs", "az", "file"], afresh_store_object::open),
+        (OBJECT, afresh_store_object::open),
     ];
     known.iter().find(|(schemes, _)| schemes.contains(&scheme)).map(|(_, open)| *open)
 }
@@ -210,7 +190,7 @@ fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
 fn unknown(scheme: &str) -> Error {
     let allowed = "`sqlite:PATH`, `memory:`, or just a path";
     let servers = "that of a server such as `redis://HOST`";
-    if PLANNED.contains(&scheme) {
+    if PLANNED.iter().any(|schemes| schemes.contains(&scheme)) {
         Error::new(Kind::Unsupported, format!("this build of afresh has no driver for `{scheme}:`"))
             .with_hint(format!(
                 "it can open {allowed}; drivers of servers come with the feature `stores`"

@@ -2,8 +2,11 @@
 #![cfg(feature = "compose")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::sync::Arc;
+
 use afresh::{
-    Batch, Bytes, Key, Kind, NewEntry, ObjectId, Op, Options, Secret, Space, Store, When, open,
+    Batch, Begun, Bytes, Engine, Execution, Fingerprint, Function, FunctionId, Key, Kind, NewEntry,
+    ObjectId, Op, Options, Output, Policy, Secret, Space, Store, When, compose, open,
 };
 use pollster::block_on;
 
@@ -61,4 +64,40 @@ fn what_is_missing_is_said() {
         assert!(error.hint().unwrap_or_default().contains(hint), "{address}: {error:?}");
     }
     assert!(open("memory:?sealed=0&readonly=no", Options::default()).is_ok());
+}
+
+/// Runs a call on the engine; whether it was computed.
+fn call(engine: &Engine, fingerprint: &Fingerprint) -> bool {
+    let begun = block_on(engine.begin(fingerprint, &Policy::default())).unwrap();
+    let ticket = match begun {
+        Begun::Hit(_) => return false,
+        Begun::Run(ticket) => ticket,
+        other => unreachable!("{other:?}"),
+    };
+    let execution = Execution {
+        function: Arc::new(Function::new("demo.square", FunctionId::new([7; 32]), "{}")),
+        arguments: vec![],
+        inputs: vec![],
+        tags: vec![],
+        ttl: None,
+        took: None,
+    };
+    let output = Output::Bytes { codec: "json".into(), blob: b"144".to_vec().into(), value: None };
+    assert!(block_on(ticket.finish(execution, output)).unwrap().published);
+    true
+}
+
+#[test]
+fn an_answer_that_the_server_changed_is_computed_and_kept_anew() {
+    let inner: Arc<dyn Store> = open("memory:", Options::default()).unwrap().engine.store().clone();
+    let sealed = compose::Sealed::new(inner.clone(), compose::SealingKey::new("s3cret"));
+    let engine = Engine::new(Arc::new(sealed), Options::default());
+    let fingerprint = Fingerprint::new([3; 32]);
+    assert!(call(&engine, &fingerprint));
+    assert!(!call(&engine, &fingerprint));
+    let head = Key::head(&fingerprint);
+    let put = Op::Put { key: head, entry: NewEntry::record("not sealed"), when: When::Always };
+    block_on(inner.apply(Batch { objects: vec![], ops: vec![put] })).unwrap();
+    assert!(call(&engine, &fingerprint));
+    assert!(!call(&engine, &fingerprint));
 }

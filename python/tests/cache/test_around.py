@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+from doubles import Dictionary
 
 import afresh
 from afresh.cache import (
@@ -389,22 +390,10 @@ def test_init_sets_up_and_reaches(world):
 def test_a_backend_of_ones_own_has_a_scheme(world):
     made = []
 
-    class Own:
+    class Own(Dictionary):
         def __init__(self, **options):
             made.append(options)
-            self.held = {}
-
-        def get(self, key):
-            return self.held.get(key)
-
-        def put(self, key, value):
-            self.held[key] = value
-
-        def delete(self, key):
-            self.held.pop(key, None)
-
-        def keys(self, prefix=""):
-            return [key for key in self.held if key.startswith(prefix)]
+            super().__init__()
 
     register_backend("own", Own)
     register_backend("told", Own, pass_uri=True)

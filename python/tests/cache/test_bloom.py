@@ -6,6 +6,7 @@ import asyncio
 import inspect
 
 import pytest
+from doubles import Down
 
 import afresh
 from afresh.errors import ConfigError
@@ -114,12 +115,6 @@ def test_members_are_told_apart_by_type_and_defaults_are_filled_in():
 
 
 def test_where_the_store_cannot_be_asked_the_function_is(said):
-    class Down:
-        def get(self, *given):
-            raise ConnectionError("down")
-
-        put = delete = keys = get
-
     cache = afresh.SyncCache()
     cache.setup(Down())
     known = cache.bloom(name="n:{n}", capacity=100)(lambda n: n == 1)

@@ -6,6 +6,7 @@ import asyncio
 import time
 
 import pytest
+from doubles import Dictionary
 
 import afresh
 from afresh.cache import escape
@@ -116,22 +117,10 @@ def test_an_awaitable_is_a_coroutine_and_does_nothing_before_it_is_awaited():
 
 
 def test_a_far_store_does_not_hold_up_the_loop():
-    class Slow:
-        def __init__(self):
-            self.held = {}
-
+    class Slow(Dictionary):
         def get(self, key):
             time.sleep(0.2)
-            return self.held.get(key)
-
-        def put(self, key, value):
-            self.held[key] = value
-
-        def delete(self, key):
-            self.held.pop(key, None)
-
-        def keys(self, prefix=""):
-            return [key for key in self.held if key.startswith(prefix)]
+            return super().get(key)
 
     cache = afresh.Cache()
     cache.setup(Slow())

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from doubles import Down
 
 import afresh
 from afresh.cache import NOT_EXIST, UNLIMITED, WrongKeyError
@@ -247,12 +248,6 @@ def test_they_are_never_driven_out():
 
 
 def test_a_store_that_fails_is_told_of():
-    class Down:
-        def get(self, *given):
-            raise ConnectionError("down")
-
-        put = delete = keys = get
-
     cache = afresh.SyncCache()
     cache.setup(Down())
     for ask in (lambda: cache.get_bits("b", 1), lambda: cache.set_add("s", "a"), lambda: cache.slice_incr("m", 0, 1, 5)):

@@ -72,3 +72,31 @@ class Project:
 @pytest.fixture
 def project(apart):
     return Project(apart)
+
+
+@pytest.fixture
+def eight_at_once(apart, runs):
+    """Lets eight processes call a function, decorated so, at the same moment; how often it ran."""
+
+    def call(decorator: str) -> int:
+        script = apart.write(
+            "work.py",
+            f"""
+            import os, time, afresh
+            cache = afresh.SyncCache()
+            cache.setup("store")
+            @{decorator}
+            def f():
+                open("runs", "a").write("x")
+                time.sleep(0.3)
+                return 1
+            while not os.path.exists("go"): time.sleep(0.001)
+            print(f())
+            """,
+        )
+        children = [apart.start(str(script)) for _ in range(8)]
+        (apart.folder / "go").write_text("")
+        assert [child.communicate(timeout=60)[0] for child in children] == ["1\n"] * 8
+        return runs.count
+
+    return call

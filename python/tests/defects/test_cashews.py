@@ -9,6 +9,7 @@ import time
 from base64 import urlsafe_b64encode
 
 import pytest
+from doubles import Down
 
 import afresh
 from afresh.cache import NOT_NONE, LockedError
@@ -440,12 +441,6 @@ def test_t21_event_loops_follow_one_another_and_run_side_by_side(cache, at_once)
 def test_t23_a_store_that_hangs_up_costs_no_call(said):
     """Down, the library raises or waits again with each call."""
 
-    class Down:
-        def get(self, *given):
-            raise ConnectionError("down")
-
-        put = delete = keys = get
-
     cache = afresh.SyncCache()
     cache.setup(Down())
 
@@ -572,12 +567,6 @@ def test_a_soft_ttl_may_be_computed(cache):
 
 def test_a_lock_that_cannot_be_taken_is_not_taken_for_granted():
     """Where the backend cannot be reached, ``lock`` enters without a lock."""
-
-    class Down:
-        def get(self, *given):
-            raise ConnectionError("down")
-
-        put = delete = keys = get
 
     cache = afresh.SyncCache()
     cache.setup(Down())

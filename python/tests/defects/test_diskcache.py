@@ -56,27 +56,9 @@ def test_lambdas_and_closures_do_not_answer_for_each_other(cache):
 
 
 @pytest.mark.parametrize("how", ["cache.cache(ttl=60, lock=True)", "afresh.memo(store='store')"])
-def test_of_eight_processes_one_computes(apart, runs, how):
+def test_of_eight_processes_one_computes(eight_at_once, how):
     """``memoize`` and ``memoize_stampede``: 8 of 8 processes compute a cold key."""
-    script = apart.write(
-        "work.py",
-        f"""
-        import os, time, afresh
-        cache = afresh.SyncCache()
-        cache.setup("store")
-        @{how}
-        def f():
-            open("runs", "a").write("x")
-            time.sleep(0.3)
-            return 1
-        while not os.path.exists("go"): time.sleep(0.001)
-        print(f())
-        """,
-    )
-    children = [apart.start(str(script)) for _ in range(8)]
-    (apart.folder / "go").write_text("")
-    assert [child.communicate(timeout=60)[0] for child in children] == ["1\n"] * 8
-    assert runs.count == 1
+    assert eight_at_once(how) == 1
 
 
 def test_a_lock_of_a_killed_owner_ends(store, apart):

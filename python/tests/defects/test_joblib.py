@@ -80,25 +80,9 @@ def test_a_file_that_is_moved_keeps_its_answers(apart):
     assert apart.run("-c", ask.format("two")).stdout == "True\n"
 
 
-def test_eight_processes_run_once(apart, runs):
+def test_eight_processes_run_once(eight_at_once):
     """No single flight: 8 of 8 run."""
-    script = apart.write(
-        "work.py",
-        """
-        import os, time, afresh
-        @afresh.memo(store="store")
-        def f():
-            open("runs", "a").write("x")
-            time.sleep(0.3)
-            return 1
-        while not os.path.exists("go"): time.sleep(0.001)
-        print(f())
-        """,
-    )
-    children = [apart.start(str(script)) for _ in range(8)]
-    (apart.folder / "go").write_text("")
-    assert [child.communicate(timeout=60)[0] for child in children] == ["1\n"] * 8
-    assert runs.count == 1
+    assert eight_at_once("afresh.memo(store='store')") == 1
 
 
 def test_a_frozenset_is_one_argument_for_every_seed(project):

@@ -103,6 +103,14 @@ pub(crate) struct Found {
 /// Some of the names looked for, and where to go on.
 pub(crate) type Page = (Vec<(String, Found)>, Option<Vec<u8>>);
 
+/// Of a cursor over names of two kinds, one after the other: whether the second has begun, and where its own cursor is.
+pub(crate) fn stage(cursor: Option<&[u8]>) -> (bool, Option<&[u8]>) {
+    match cursor.and_then(<[u8]>::split_first) {
+        Some((stage, rest)) => (*stage == 1, (!rest.is_empty()).then_some(rest)),
+        None => (false, None),
+    }
+}
+
 pub(crate) trait Backend: Send + Sync {
     /// Whether its operations are ready at once.
     fn near(&self) -> bool;

@@ -149,6 +149,17 @@ impl Kv {
         }
     }
 
+    /// What is live, for a change of it; and the condition that nobody else changed it meanwhile.
+    fn present(&self, py: Python<'_>, key: &str) -> PyResult<(When, Option<Found>)> {
+        let found = self.backend.one(py, Area::Value, key)?;
+        let condition = when(found.as_ref());
+        let live = match found {
+            Some(found) if self.holds(py, &found)? => Some(found),
+            _ => None,
+        };
+        Ok((condition, live))
+    }
+
     /// The value under a key, not counted yet: see [`hit`](Self::hit).
     #[inline]
     pub(crate) fn at_hand<'py>(
@@ -204,12 +215,7 @@ impl Kv {
     ) -> PyResult<R> {
         let ttl = Ttl::new(ttl);
         loop {
-            let found = self.backend.one(py, Area::Value, key)?;
-            let condition = when(found.as_ref());
-            let alive = match found {
-                Some(found) if self.holds(py, &found)? => Some(found),
-                _ => None,
-            };
+            let (condition, alive) = self.present(py, key)?;
             let (next, answer) = alter(&of_kind(key, kind, alive.as_ref())?)?;
             let bytes = match next {
                 Next::Same => return Ok(answer),
@@ -423,12 +429,7 @@ impl Kv {
             return Ok(count);
         }
         loop {
-            let found = self.backend.one(py, Area::Value, key)?;
-            let condition = when(found.as_ref());
-            let alive = match found {
-                Some(found) if self.holds(py, &found)? => Some(found),
-                _ => None,
-            };
+            let (condition, alive) = self.present(py, key)?;
             let (count, ttl, marks) = match (alive, &ttl) {
                 (Some(found), _) => {
                     (self.number(py, key, found.datum)?.saturating_add(by), found.left, found.marks)

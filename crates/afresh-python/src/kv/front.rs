@@ -9,15 +9,15 @@
 //! A store whose folder is removed under running programs is the exception: its counters go with it. So one look in a
 //! while goes to the store itself, which notices, and what was kept by other counters is dropped.
 
-use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use afresh::{Generation, Hold, Stamp, When};
 use pyo3::prelude::*;
+use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
-use quick_cache::{Equivalent, Weighter};
 
 use super::backend::{Area, Backend, Change, Datum, Found, Marks, New, Page, Placed};
+use super::key::{Key, Query};
 use super::stored::Stored;
 use crate::attached::Attached;
 use crate::errors::OrRaise;
@@ -236,42 +236,6 @@ impl Backend for Front {
 
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
         self.store.clear(py)
-    }
-}
-
-struct Key {
-    area: Area,
-    name: Box<str>,
-}
-
-struct Query<'a> {
-    area: Area,
-    name: &'a str,
-}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Query { area: self.area, name: &self.name }.hash(state);
-    }
-}
-
-impl Hash for Query<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.area, self.name).hash(state);
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.area == other.area && self.name == other.name
-    }
-}
-
-impl Eq for Key {}
-
-impl Equivalent<Key> for Query<'_> {
-    fn equivalent(&self, key: &Key) -> bool {
-        self.area == key.area && *self.name == *key.name
     }
 }
 

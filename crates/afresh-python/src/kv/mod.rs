@@ -6,6 +6,7 @@ mod face;
 mod front;
 mod glob;
 mod guards;
+mod key;
 mod overlay;
 mod ready;
 mod record;

@@ -17,7 +17,7 @@ use afresh::{Version, When};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use super::backend::{Area, Backend, Change, Datum, Found, Marks, New, Page, Placed, Write};
+use super::backend::{Area, Backend, Change, Datum, Found, Marks, New, Page, Placed, Write, stage};
 use super::table::footprint;
 use crate::attached::Attached;
 use crate::warnings;
@@ -477,10 +477,7 @@ impl Backend for Overlay {
         cursor: Option<&[u8]>,
         limit: usize,
     ) -> PyResult<Page> {
-        let (own, cursor) = match cursor.and_then(<[u8]>::split_first) {
-            Some((stage, rest)) => (*stage == 1, (!rest.is_empty()).then_some(rest)),
-            None => (false, None),
-        };
+        let (own, cursor) = stage(cursor);
         if !own {
             let (found, next) = self.base.page(py, prefix, cursor, limit)?;
             let found = self.with(py, |state| {

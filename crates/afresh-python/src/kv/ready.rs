@@ -4,12 +4,12 @@
 //! It behaves as a coroutine: nothing happens before it is awaited, it can be awaited once, and event loops take it for
 //! one.
 
-use pyo3::exceptions::{PyBaseException, PyRuntimeError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::attached::Attached;
-use crate::awaitable::{Step, Stepped, stop};
+use crate::awaitable::{Step, Stepped, stop, thrown};
 
 /// See the module.
 #[pyclass(frozen, freelist = 64)]
@@ -70,16 +70,7 @@ impl Ready {
         tb: Option<Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         slf.get().call.with(slf.py(), Option::take);
-        let raised = match val {
-            Some(val) if val.is_instance_of::<PyBaseException>() => val,
-            Some(val) => typ.call1((val,))?,
-            None if typ.is_instance_of::<PyBaseException>() => typ,
-            None => typ.call0()?,
-        };
-        if let Some(tb) = tb {
-            raised.setattr("__traceback__", tb)?;
-        }
-        Err(PyErr::from_value(raised))
+        Err(thrown(typ, val, tb)?)
     }
 
     /// Ends it without making the call.

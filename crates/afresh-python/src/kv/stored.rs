@@ -12,7 +12,7 @@ use afresh::{
 use pollster::block_on;
 use pyo3::prelude::*;
 
-use super::backend::{Area, Backend, Change, Datum, Found, New, Page, Placed, Write};
+use super::backend::{Area, Backend, Change, Datum, Found, New, Page, Placed, Write, stage};
 use super::record::{Record, Seal};
 use crate::engine::Engine;
 use crate::errors::OrRaise;
@@ -247,10 +247,7 @@ impl Backend for Stored {
         limit: usize,
     ) -> PyResult<Page> {
         // First the names that are their own keys, then the long ones.
-        let (long, cursor) = match cursor.and_then(<[u8]>::split_first) {
-            Some((stage, rest)) => (*stage == 1, (!rest.is_empty()).then_some(rest)),
-            None => (false, None),
-        };
+        let (long, cursor) = stage(cursor);
         let folder = self.folder(Area::Value, long);
         let mut scan = Scan::new(Space::Named);
         scan.prefix = match long {

@@ -9,7 +9,6 @@
 //! Invariant: `index` has exactly the rows of `rows`. A value is an immutable scalar, a tuple of those, or bytes, so that
 //! dropping one never runs code.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,9 +18,10 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 use quick_cache::unsync::Cache;
-use quick_cache::{DefaultHashBuilder, Equivalent, Lifecycle, Weighter};
+use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter};
 
 use super::backend::{Area, Backend, Change, Datum, Found, Marks, New, Page, Placed, Write};
+use super::key::{Key, Query};
 use crate::attached::Attached;
 
 /// What an entry costs beside its name and value: a row, a place in the index, allocations.
@@ -380,42 +380,6 @@ struct Place {
     row: u32,
     weight: u64,
     stamp: u64,
-}
-
-struct Key {
-    area: Area,
-    name: Arc<str>,
-}
-
-struct Query<'a> {
-    area: Area,
-    name: &'a str,
-}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        Query { area: self.area, name: &self.name }.hash(state);
-    }
-}
-
-impl Hash for Query<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.area, self.name).hash(state);
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.area == other.area && self.name == other.name
-    }
-}
-
-impl Eq for Key {}
-
-impl Equivalent<Key> for Query<'_> {
-    fn equivalent(&self, key: &Key) -> bool {
-        self.area == key.area && *self.name == *key.name
-    }
 }
 
 struct Weigh;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use afresh_core::{Key, Kind, Store};
+use afresh_core::{Batch, Key, Kind, Op, Store};
 use afresh_remote::{Remote, RemoteOptions};
 use afresh_store_memory::MemoryStore;
 use afresh_testkit::conformance::{self, Subject};
@@ -50,4 +50,27 @@ fn a_server_that_hangs_costs_one_wait() {
     }
     assert_eq!(store.calls("get"), 1);
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_server_that_does_not_let_us_in_is_left_alone() {
+    let store = FaultyStore::new(Arc::new(MemoryStore::new()));
+    store.plan("get", 1, Fault::Fail(Kind::Denied));
+    store.plan("apply", 1, Fault::Fail(Kind::Denied));
+    let remote = remote(store.clone());
+    let key = Key::count("n");
+    let get = || block_on(remote.get(std::slice::from_ref(&key)));
+    let add = || {
+        let op = Op::Add { key: key.clone(), by: 1, ttl: None };
+        block_on(remote.apply(Batch { objects: Vec::new(), ops: vec![op] }))
+    };
+    // What may not be written can still be read.
+    assert_eq!(add().unwrap_err().kind(), Kind::Denied);
+    assert_eq!(get().unwrap_err().kind(), Kind::Denied);
+    assert_eq!(store.calls("get"), 1);
+    let (one, other) = (get().unwrap_err(), add().unwrap_err());
+    assert_eq!((one.kind(), other.kind()), (Kind::Denied, Kind::Denied));
+    assert_eq!((store.calls("get"), store.calls("apply")), (1, 1));
+    std::thread::sleep(Duration::from_millis(600));
+    assert!(get().is_ok() && add().is_ok());
 }

@@ -492,6 +492,23 @@ fn a_storm_does_not_pile_up() {
     assert_eq!(block_on(open(&path).usage()).unwrap().entries, [12_000, 12_000, 0, 0, 0]);
 }
 
+/// Whoever folds without an end, because more comes all the time, still has to see to the log.
+#[test]
+fn a_storm_does_not_let_the_log_grow_without_bound() {
+    let (_parent, path) = folder();
+    let store = open(&path);
+    let mut longest = 0;
+    for number in 0..60_000 {
+        record(&store, number, When::Always);
+        if number % 500 == 0 {
+            let log = std::fs::metadata(path.join("store-v1.sqlite-wal")).unwrap().len();
+            longest = longest.max(log);
+        }
+    }
+    println!("60,000 were recorded, the log was at most {} MB", longest >> 20);
+    assert!(longest < 384 << 20);
+}
+
 #[test]
 fn damaged_changes_count_as_not_made() {
     let (_parent, path) = folder();
