@@ -12,20 +12,23 @@ pub type Make = fn(timeout: &str) -> Option<Ground>;
 
 pub fn each_call_runs_once(make: Make) {
     let Some(ground) = make("20") else { return };
-    let calls = if ground.dear { 8 } else { 60 };
+    // Those who wait for a store that does not tell ask it again and again.
+    let (calls, at_once) = if ground.dear { (8, 2) } else { (60, 60) };
     let mut drill = Drill::start(ground, LASTING);
-    for n in 0..calls {
-        for worker in 0..WORKERS {
-            drill.call(worker, n, Takes::Millis(20 + n));
-        }
-    }
     let mut times = HashMap::<(String, u64), usize>::new();
-    let mut left = calls as usize * WORKERS;
-    while left > 0 {
-        let told = drill.next();
-        assert_ne!(told.what, "alone", "{told:?}");
-        left -= usize::from(told.is_answer());
-        *times.entry((told.what, told.n)).or_default() += 1;
+    for first in (0..calls).step_by(at_once) {
+        for n in first..first + at_once as u64 {
+            for worker in 0..WORKERS {
+                drill.call(worker, n, Takes::Millis(20 + n));
+            }
+        }
+        let mut left = at_once * WORKERS;
+        while left > 0 {
+            let told = drill.next();
+            assert_ne!(told.what, "alone", "{told:?}");
+            left -= usize::from(told.is_answer());
+            *times.entry((told.what, told.n)).or_default() += 1;
+        }
     }
     for n in 0..calls {
         let times = |what: &str| times.get(&(what.to_owned(), n)).copied().unwrap_or(0);
