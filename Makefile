@@ -47,7 +47,7 @@ servers: ## installs the servers that tests of stores need, where they are missi
 # instead of private ones: see crates/afresh-testkit/src/servers/mod.rs.
 test-store: servers ## tests and drills of one store: STORE=redis, postgresql, mysql, mongodb, s3; on your server with AFRESH_TEST_REDIS_URL=… and the like
 	AFRESH_TEST_SERVERS=required cargo test -p afresh-store-$(CRATE_$(STORE))
-	AFRESH_TEST_SERVERS=required cargo test -p afresh --features afresh/stores --test hosts -- $(STORE)
+	AFRESH_TEST_SERVERS=required cargo test -p afresh --features afresh/stores --test hosts -- --test-threads=4 $(STORE)
 
 rust: $(VENV)/bin/python servers ## Rust tests and documentation examples
 	cargo test --workspace --no-fail-fast --quiet --features afresh/stores

@@ -1,8 +1,9 @@
 //! Servers that die and hang while everybody calls: functions answer rightly all the while, and are remembered again
 //! afterwards.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use afresh_testkit::servers::redis::Redis;
 use afresh_testkit::servers::{Kind, Mongo, S3, Sql, skipped};
@@ -11,7 +12,7 @@ use crate::drill::{Drill, brief};
 use crate::ground::Ground;
 use crate::taken_back::Hammer;
 
-/// How long a server is away.
+/// How long a server is away at least.
 const AWAY: Duration = Duration::from_secs(3);
 
 /// A server that may be killed. What was answered is kept over that, but for S3's.
@@ -98,22 +99,14 @@ fn absent<T>(kind: Kind) -> Option<T> {
 }
 
 pub fn a_killed_server_comes_back(start: fn() -> Option<Private>) {
-    under_calls(start, |server| {
-        server.kill();
-        thread::sleep(AWAY);
-        server.restart();
-    });
+    under_calls(start, Private::kill, Private::restart);
 }
 
 pub fn a_paused_server_comes_back(start: fn() -> Option<Private>) {
-    under_calls(start, |server| {
-        server.pause();
-        thread::sleep(AWAY);
-        server.resume();
-    });
+    under_calls(start, Private::pause, Private::resume);
 }
 
-fn under_calls(start: fn() -> Option<Private>, fault: impl FnOnce(&Private) + Send) {
+fn under_calls(start: fn() -> Option<Private>, begin: fn(&Private), end: fn(&Private)) {
     let Some(server) = start() else { return };
     let address = server.address();
     let ground = Ground::new([address.clone(), address], ());
@@ -121,15 +114,28 @@ fn under_calls(start: fn() -> Option<Private>, fault: impl FnOnce(&Private) + Se
     let mut drill = Drill::start(ground, lease);
     let mut hammer = Hammer::default();
     hammer.rounds(&mut drill, 1, |_, _| {});
-    let mut failed = 0;
+    let noticed = AtomicBool::new(false);
     thread::scope(|scope| {
-        let fault = scope.spawn(|| fault(&server));
+        let fault = scope.spawn(|| {
+            begin(&server);
+            thread::sleep(AWAY);
+            // What waits for a server may have all the time that it was away.
+            let begun = Instant::now();
+            while !noticed.load(Ordering::Relaxed) && begun.elapsed() < AWAY * 10 {
+                thread::sleep(Duration::from_millis(20));
+            }
+            end(&server);
+        });
         // Calls never cease, whatever becomes of them.
         while !fault.is_finished() {
-            hammer.rounds(&mut drill, 1, |_, told| failed += usize::from(told.what == "alone"));
+            hammer.rounds(&mut drill, 1, |_, told| {
+                if ["alone", "refused"].contains(&&*told.what) {
+                    noticed.store(true, Ordering::Relaxed);
+                }
+            });
         }
         fault.join().unwrap();
     });
-    assert!(failed > 0, "nobody noticed that the server was away");
+    assert!(noticed.into_inner(), "nobody noticed that the server was away");
     hammer.settle(&mut drill);
 }
