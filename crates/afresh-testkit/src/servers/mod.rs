@@ -11,7 +11,7 @@
 //!
 //! Each is an address as afresh takes it. On a server of the user's the conformance suite and the drills of that store
 //! run, and whatever else leaves it as it is, at names of their own ([`Site`]) that are removed afterwards (with
-//! `redis-cli`, `psql` or `mariadb`, where it is one of those). Tests that stop, fill or configure a server are skipped
+//! `redis-cli`, `psql` or `mariadb`, where it is one of those); a run that is killed leaves them there. Tests that stop, fill or configure a server are skipped
 //! and say so.
 //!
 //! Invariant: never a default port, and never a server that was already there, unless a variable names it. A server that
