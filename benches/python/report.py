@@ -20,7 +20,6 @@ README = ROOT / "README.md"
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 #: Rows of the plan for which there is nothing to measure.
 NOT_BUILT = {
-    "Redis hit": "≤ 1.1 × a raw GET; with client tracking ≤ the in-process hit + 100 ns",
     "HTTP GET of a cached result": "≥ 10 × cashet's requests/s",
 }
 HEAD = ("", "asked", OURS, "others, best first", "afresh ÷ best", "")

@@ -32,6 +32,7 @@ ROWS = (
     "hit",
     "async_hit",
     "store_hit",
+    "redis_hit",
     "miss",
     "first_hit",
     "digest",

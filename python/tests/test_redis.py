@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -99,3 +101,29 @@ def test_processes_share_answers(server, runs, apart):
     """
     assert [apart(script, server.url).strip() for _ in range(3)] == ["42"] * 3
     assert runs.count == 1
+
+
+def test_stats_tell_what_the_server_spends(server):
+    with afresh.Client(server.url) as client:
+        for number in range(20):
+            client.submit(pow, number, 2)
+        assert client.stats().disk_bytes > 20 * 500
+        assert afresh.Client("memory:").stats().disk_bytes == 0
+    command = [sys.executable, "-m", "afresh", "--store", server.url, "stats"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "\non server " in said and "on disk" not in said, said
+
+
+def test_a_damaged_answer_is_computed_again_once(server, runs, said):
+    @afresh.memo(store=f"{server.url}&track=no")
+    def double(x):
+        runs.mark()
+        return 2 * x
+
+    assert double(4) == double(4) == 8
+    script = "for _, key in ipairs(redis.call('KEYS', '{afresh:1}:h:*')) do redis.call('SET', key, 'garbage') end"
+    server.cli("EVAL", script, "0")
+    with said:
+        assert double(4) == double(4) == 8
+    assert runs.count == 2
+    assert sum("is damaged, set aside" in text for text in said) == 1, said

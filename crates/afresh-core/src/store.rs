@@ -78,7 +78,8 @@ pub struct Usage {
     pub file_objects: u64,
     /// Their bytes.
     pub file_bytes: u64,
-    /// What the whole store takes on disk, where that means anything.
+    /// What the whole store takes where it is kept, roughly: on disk, or in the memory of a server; 0 where that is not
+    /// known.
     pub disk_bytes: u64,
 }
 

@@ -122,7 +122,7 @@ impl Engine {
         // In the order in which stores tend to keep them: neighbours go together.
         keep.go.sort_by_key(|commit| (commit.created, commit.id));
         let mut report = GcReport { commits: keep.go.len() as u64, ..GcReport::default() };
-        for some in keep.go.chunks(sweep::BATCH) {
+        for some in keep.go.chunks(self.step()) {
             let current = some.iter().filter_map(|commit| {
                 let (id, version, _) = heads.get(&commit.fingerprint)?;
                 (*id == commit.id).then(|| (Key::head(&commit.fingerprint), *version))
@@ -146,7 +146,7 @@ impl Engine {
             report.objects = loose.len() as u64;
             report.bytes = loose.iter().filter_map(|id| sizes.get(id)).map(|(size, _)| size).sum();
         } else {
-            for some in loose.chunks(sweep::BATCH) {
+            for some in loose.chunks(self.step()) {
                 let removed = self.store().remove(some, grace()).await?;
                 report.objects += removed.objects;
                 report.bytes += removed.bytes;

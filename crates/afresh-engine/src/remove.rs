@@ -108,7 +108,7 @@ impl Engine {
         }
         let mut taken = 0;
         let fingerprints: Vec<_> = fingerprints.into_iter().collect();
-        for some in fingerprints.chunks(sweep::BATCH) {
+        for some in fingerprints.chunks(self.step()) {
             let keys: Vec<_> = some.iter().map(Key::head).collect();
             let found = self.store().get(&keys).await?;
             let mut ops = Vec::new();
@@ -149,7 +149,7 @@ impl Engine {
             self.apply_all(ops).await?;
         }
         let objects: Vec<_> = self.objects().await?.into_iter().map(|info| info.id).collect();
-        for some in objects.chunks(sweep::BATCH) {
+        for some in objects.chunks(self.step()) {
             self.store().remove(some, Duration::ZERO).await?;
         }
         Ok(commits)

@@ -28,7 +28,7 @@ pub struct Stats {
     pub file_objects: u64,
     /// Their bytes.
     pub file_bytes: u64,
-    /// What the store takes on disk.
+    /// What the store takes where it is kept, on disk or in the memory of a server; 0 where that is not known.
     pub disk_bytes: u64,
 }
 

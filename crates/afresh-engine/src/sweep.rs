@@ -6,10 +6,17 @@ use crate::access::FAILED;
 use crate::begin::{EPOCH, SWEEP};
 use crate::engine::Engine;
 
-/// How many changes one batch holds, so that no other writer waits long.
-pub(crate) const BATCH: usize = 256;
+/// How many changes one batch holds, so that no other writer waits long: in this process or on this host, and on a server
+/// with clients everywhere.
+const BATCH: usize = 256;
+const BATCH_AWAY: usize = 32;
 
 impl Engine {
+    /// How many changes that need not happen together go together.
+    pub(crate) fn step(&self) -> usize {
+        if self.store().info().capabilities.near { BATCH } else { BATCH_AWAY }
+    }
+
     /// The entry under a key.
     pub(crate) async fn entry(&self, key: &Key) -> Result<Option<Entry>> {
         Ok(self.store().get(std::slice::from_ref(key)).await?.into_iter().next().flatten())
@@ -51,7 +58,7 @@ impl Engine {
     pub(crate) async fn apply_all(&self, ops: Vec<Op>) -> Result<()> {
         let mut ops = ops.into_iter().peekable();
         while ops.peek().is_some() {
-            let ops = ops.by_ref().take(BATCH).collect();
+            let ops = ops.by_ref().take(self.step()).collect();
             self.apply(Batch { objects: Vec::new(), ops }).await?;
         }
         Ok(())

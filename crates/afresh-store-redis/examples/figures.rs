@@ -1,4 +1,5 @@
-//! Measures the store beside raw commands of the same driver, and what commands cost the server at 100,000 entries.
+//! Measures the store beside raw commands of the same driver, and what commands cost the server, and others who use it, at
+//! 100,000 answers.
 //!
 //! `cargo run --release -p afresh-store-redis --example figures -- redis://127.0.0.1:PORT`; the server is flushed.
 #![allow(
@@ -9,12 +10,14 @@
 )]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use afresh_core::{
-    Batch, Fingerprint, Key, Labels, NewEntry, ObjectId, ObjectRef, Op, Order, Scan, Space, Store,
-    Tag, Timestamp, When,
+    Batch, Commit, Fingerprint, FunctionId, Head, Kept, Key, Labels, NewEntry, ObjectId, ObjectRef,
+    Op, Order, Outcome, Scan, Space, Store, Tag, Timestamp, Usage, When, Who,
 };
+use afresh_engine::{Engine, GcOptions, Options, Selection};
 use pollster::block_on;
 use redis::aio::MultiplexedConnection;
 
@@ -24,13 +27,89 @@ fn id(n: u32) -> [u8; 32] {
     *ObjectId::of(&n.to_be_bytes()).as_bytes()
 }
 
-fn labels(n: u32) -> Labels {
-    Labels {
-        function: Some(format!("package.module.function{}", n % 100)),
-        tags: vec![Tag::new("day", Some((n % 1000).to_string())).unwrap()],
+/// An execution as the engine records it: its commit, and the head that names it.
+fn execution(n: u32) -> [Op; 2] {
+    let tags = vec![Tag::new("day", Some((n % 10).to_string())).unwrap()];
+    let fingerprint = Fingerprint::new(id(n));
+    let bytes = n.to_be_bytes().repeat(30);
+    let object = ObjectRef { id: ObjectId::of(&bytes), len: 120 };
+    let kept = Kept::Object {
+        object,
+        codec: "json".to_owned(),
+        signature: None,
+        value: None,
+        inline: Some(bytes.clone()),
+    };
+    let commit = Commit {
+        fingerprint,
+        function: format!("package.module.function{}", n % 100),
+        function_id: FunctionId::new([1; 32]),
+        function_record: None,
+        arguments: vec![],
+        parent: None,
+        inputs: vec![],
+        outcome: Outcome::Completed(kept),
+        started: Timestamp::from_millis(1_700_000_000_000 + i64::from(n)),
+        took_us: 7,
+        ttl_ms: None,
+        tags: tags.clone(),
+        who: Who::default(),
+        nonce: u64::from(n),
+        outlines: vec![],
+    };
+    let (name, record) = commit.encode().unwrap();
+    let labels = Labels {
+        function: Some(commit.function.clone()),
+        status: Some(commit.status()),
+        tags,
         group: Some(u64::from(n % 50_000)),
-        time: Some(Timestamp::from_millis(1_700_000_000_000 + i64::from(n))),
-        ..Labels::default()
+        time: Some(commit.created()),
+    };
+    let head = Head {
+        commit: name,
+        started: commit.started,
+        created: commit.created(),
+        took_us: commit.took_us,
+        ttl_ms: None,
+        codec: "json".to_owned(),
+        signature: None,
+        value: None,
+        object,
+        inline: Some(bytes),
+    };
+    let put = |key, entry| Op::Put { key, entry, when: When::Always };
+    [
+        put(Key::commit(&name), NewEntry { labels, ..NewEntry::record(record) }),
+        put(Key::head(&fingerprint), NewEntry::record(head.encode().unwrap())),
+    ]
+}
+
+/// Somebody else who uses the server: how long he waits at most, for `PING` and `GET` by turns.
+struct Other(Arc<AtomicU64>);
+
+impl Other {
+    fn new(url: &str) -> Self {
+        let mut server = redis::Client::open(url).unwrap().get_connection().unwrap();
+        let longest = Arc::<AtomicU64>::default();
+        let keep = Arc::clone(&longest);
+        std::thread::spawn(move || {
+            loop {
+                let begun = Instant::now();
+                redis::cmd("PING").exec(&mut server).unwrap();
+                let middle = Instant::now();
+                redis::cmd("GET").arg("of somebody else").exec(&mut server).unwrap();
+                let waited = (middle - begun).max(middle.elapsed());
+                keep.fetch_max(waited.as_micros() as u64, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        });
+        Self(longest)
+    }
+
+    /// Since the last time.
+    fn waited(&self) -> String {
+        let longest = self.0.swap(0, Ordering::Relaxed) as f64 / 1e3;
+        format!("somebody else waited {longest:.1} ms at most")
     }
 }
 
@@ -140,21 +219,25 @@ fn hits(store: &Arc<dyn Store>, url: &str) {
     println!("1,000 at once: GET {:.1} ms, hit {:.1} ms", half(raws) / 1e3, half(ours) / 1e3);
 }
 
-fn large(store: &Arc<dyn Store>, server: &mut redis::Connection) {
+fn large(store: &Arc<dyn Store>, server: &mut redis::Connection, url: &str) {
+    let other = Other::new(url);
+    let mut tell = |what: &str, span: Duration| {
+        println!("{what}: {span:.1?}, {}, {}", cost(server), other.waited());
+    };
+    let quiet = Duration::from_secs(10);
+    std::thread::sleep(quiet);
+    tell("nobody does anything", quiet);
     let filling = timed(|| {
-        for some in (0..ENTRIES).collect::<Vec<_>>().chunks(500) {
-            let ops = some.iter().map(|n| {
-                let key = Key::new(Space::Commit, id(*n).to_vec()).unwrap();
-                let entry = NewEntry { labels: labels(*n), ..NewEntry::record(vec![2; 300]) };
-                Op::Put { key, entry, when: When::Always }
-            });
-            block_on(store.apply(Batch { objects: vec![], ops: ops.collect() })).unwrap();
+        for some in (0..ENTRIES).collect::<Vec<_>>().chunks(16) {
+            let ops = some.iter().flat_map(|n| execution(*n)).collect();
+            block_on(store.apply(Batch { objects: vec![], ops })).unwrap();
         }
     });
-    println!("filling, 500 a batch: {filling:.1?}, {}", cost(server));
-    let memory: redis::Value = redis::cmd("INFO").arg("memory").query(server).unwrap();
-    let memory: String = redis::from_redis_value(memory).unwrap();
-    println!("{}", memory.lines().find(|line| line.starts_with("used_memory:")).unwrap());
+    tell("putting commits and heads, 16 of each a batch", filling);
+    let mut usage = Usage::default();
+    let span = timed(|| usage = block_on(store.usage()).unwrap());
+    tell("usage", span);
+    println!("{} bytes told", usage.disk_bytes);
     let count = |scan: Scan| {
         let (mut scan, mut count) = (scan, 0);
         let span = timed(|| {
@@ -173,7 +256,7 @@ fn large(store: &Arc<dyn Store>, server: &mut redis::Connection) {
     let tag = Tag::new("day", Some("7".to_owned())).unwrap();
     for (what, scan) in [
         ("by group", Scan { group: Some(2), ..base.clone() }),
-        ("by tag", Scan { tags: vec![tag], ..base.clone() }),
+        ("by tag", Scan { tags: vec![tag.clone()], ..base.clone() }),
         (
             "by function, newest",
             Scan {
@@ -185,40 +268,44 @@ fn large(store: &Arc<dyn Store>, server: &mut redis::Connection) {
         ("all", base),
     ] {
         let (count, span) = count(scan);
-        println!("{what}: {count} in {span:.1?}, {}", cost(server));
+        tell(&format!("{count} {what}"), span);
     }
-    redis::cmd("DEL").arg("{figures:1}:i:c").exec(server).unwrap();
+    let engine = Engine::new(Arc::clone(store), Options::default());
+    let mut taken = 0;
+    let selection = Selection { tags: vec![tag], function: None };
+    let span = timed(|| taken = block_on(engine.invalidate(&selection)).unwrap());
+    tell(&format!("{taken} answers taken back by their tag"), span);
+    let mut raw = redis::Client::open(url).unwrap().get_connection().unwrap();
+    // As eviction does it where the server is told to be lazy.
+    redis::cmd("UNLINK").arg("{figures:1}:i:c").exec(&mut raw).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    other.waited();
     let span = timed(|| while block_on(store.scan(&Scan::new(Space::Commit))).is_err() {});
-    println!("index made anew: {span:.1?}, {}", cost(server));
-    let span = timed(|| block_on(store.usage()).unwrap());
-    println!("usage: {span:.1?}, {}", cost(server));
-    let removing = timed(|| {
-        for some in (0..ENTRIES).collect::<Vec<_>>().chunks(256) {
-            let ops = some.iter().map(|n| Op::Delete {
-                key: Key::new(Space::Commit, id(*n).to_vec()).unwrap(),
-                when: When::Always,
-            });
-            block_on(store.apply(Batch { objects: vec![], ops: ops.collect() })).unwrap();
-        }
-    });
-    println!("removing, 256 a batch: {removing:.1?}, {}", cost(server));
-    let objects: Vec<ObjectId> = (0..10_000u32)
-        .map(|n| {
-            let bytes = vec![n.to_be_bytes(); 250].concat();
-            let id = ObjectId::of(&bytes);
-            block_on(store.write(&id, bytes.into())).unwrap();
-            id
-        })
-        .collect();
+    tell("index of the commits made anew", span);
+    let all = GcOptions { older_than: Some(Duration::ZERO), ..GcOptions::default() };
+    let mut gone = 0;
+    let span = timed(|| gone = block_on(engine.gc(&all)).unwrap().commits);
+    tell(&format!("gc of {gone} commits and their heads"), span);
     let span = timed(|| {
-        let mut after = None;
-        while let Some(last) = block_on(store.list(after.as_ref(), 1000)).unwrap().last() {
-            after = Some(last.id);
+        for n in 0..10_000u32 {
+            let bytes = n.to_be_bytes().repeat(250);
+            block_on(store.write(&ObjectId::of(&bytes), bytes.into())).unwrap();
         }
     });
-    println!("listing 10,000 objects: {span:.1?}, {}", cost(server));
+    tell("writing 10,000 objects", span);
+    let mut objects: Vec<ObjectId> = Vec::new();
+    let span = timed(|| {
+        loop {
+            let page = block_on(store.list(objects.last(), 1000)).unwrap();
+            if page.is_empty() {
+                return;
+            }
+            objects.extend(page.into_iter().map(|info| info.id));
+        }
+    });
+    tell("listing them", span);
     let span = timed(|| block_on(store.remove(&objects, Duration::ZERO)).unwrap());
-    println!("removing 10,000 objects: {span:.1?}, {}", cost(server));
+    tell("removing them", span);
 }
 
 fn main() {
@@ -231,5 +318,5 @@ fn main() {
     let store = afresh_store_redis::open(&format!("{url}/?prefix=figures&timeout=120")).unwrap();
     hits(&store, &url);
     cost(&mut server);
-    large(&store, &mut server);
+    large(&store, &mut server, &url);
 }

@@ -50,9 +50,7 @@ impl Encoded {
         let mut spaces: Vec<Space> = batch.ops.iter().map(|op| op.key().space()).collect();
         spaces.sort_unstable();
         spaces.dedup();
-        for space in spaces {
-            keys.extend([layout.index(space).into_bytes(), layout.used(space).into_bytes()]);
-        }
+        keys.extend(spaces.into_iter().map(|space| layout.index(space).into_bytes()));
         let count = batch.ops.len().to_string().into_bytes();
         let mut args = vec![layout.records.clone().into_bytes(), count];
         for op in &batch.ops {
@@ -174,6 +172,11 @@ pub(crate) fn applied(answer: redis::Value, batch: &Batch) -> Result<Applied> {
     }
 }
 
+/// Whether a value says when it ends.
+pub(crate) fn ends(value: &[u8]) -> bool {
+    value.get(33..41).is_some_and(|end| end != [0; 8])
+}
+
 /// An entry, with its time and place of making; `None` where it has ended by now.
 pub(crate) fn read(
     value: &Bytes,
@@ -208,8 +211,11 @@ pub(crate) fn read(
     if let Value::Count(stored) = &mut entry.value {
         *stored = count;
     }
-    if attach && value.get(end) == Some(&1) {
-        entry.attached = Some(value.slice(end + 1..));
+    match (value.get(end), value.len() - end) {
+        (Some(0), 1) => {}
+        (Some(1), _) if attach => entry.attached = Some(value.slice(end + 1..)),
+        (Some(1), _) => {}
+        _ => return Err(Error::new(Kind::Corrupt, "a stored entry does not end where it should")),
     }
     Ok(Some(entry))
 }

@@ -76,8 +76,19 @@ impl Layout {
         format!("{}:i:{}", self.records, letter(space))
     }
 
-    pub(crate) fn used(&self, space: Space) -> String {
-        format!("{}:u:{}", self.records, letter(space))
+    /// Where it is kept when an entry was last used: beside it, because nobody is to be told of that.
+    pub(crate) fn used(&self, key: &Key) -> Vec<u8> {
+        self.beside("u", key)
+    }
+
+    /// Where the entry goes when it is damaged.
+    pub(crate) fn aside(&self, key: &Key) -> Vec<u8> {
+        self.beside("q", key)
+    }
+
+    fn beside(&self, what: &str, key: &Key) -> Vec<u8> {
+        let start = format!("{}:{what}:{}:", self.records, letter(key.space()));
+        [start.as_bytes(), key.bytes()].concat()
     }
 
     /// What the keys of an object's part begin with.

@@ -17,6 +17,7 @@ mod config;
 mod entry;
 mod error;
 mod layout;
+mod look;
 mod nodes;
 mod object;
 mod rebuild;
@@ -45,5 +46,5 @@ use afresh_remote::Remote;
 /// [`Kind::Config`](afresh_core::Kind::Config) for an address that is not understood.
 pub fn open(address: &str) -> Result<Arc<dyn Store>> {
     let (config, options) = config::Config::parse(address)?;
-    Ok(Arc::new(Remote::open(options, |_| Ok(store::RedisStore::new(config)))?))
+    Ok(Arc::new(Remote::open(options, |_| Ok(store::RedisStore::new(config)))?.at_hand()))
 }

@@ -146,12 +146,20 @@ impl Nodes {
         }
     }
 
-    /// The server that has a slot.
+    /// The server that has a slot. Connecting goes on where whoever asked gives up.
     async fn node(self: &Arc<Self>, slot: u16) -> Result<Arc<Node>> {
         if let Some(node) = self.known(slot) {
             return Ok(node);
         }
         self.keep();
+        let nodes = Arc::clone(self);
+        let connected = tokio::spawn(async move { nodes.connected(slot).await }).await;
+        connected.unwrap_or_else(|error| {
+            Err(Error::new(Kind::Unavailable, "connecting was broken off").with_source(error))
+        })
+    }
+
+    async fn connected(self: &Arc<Self>, slot: u16) -> Result<Arc<Node>> {
         let _alone = self.dialing.lock().await;
         if let Some(node) = self.known(slot) {
             return Ok(node);
@@ -292,7 +300,7 @@ impl Nodes {
 
     /// Begins to look after the connection of the records, once.
     pub(crate) fn keep(self: &Arc<Self>) {
-        if self.config.track && !std::mem::replace(&mut self.state().kept, true) {
+        if !std::mem::replace(&mut self.state().kept, true) {
             tokio::spawn(keeper(Arc::downgrade(self), Arc::clone(&self.wake)));
         }
     }

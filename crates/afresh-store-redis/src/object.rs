@@ -19,7 +19,7 @@ use crate::scripts::{Name, Scripts};
 pub(crate) const LARGEST: u64 = 512 << 20;
 
 /// How many objects one command looks at.
-const STEP: usize = 256;
+const STEP: usize = 128;
 
 /// A call of the script for the objects of a part, which writes those of `ids`.
 fn call(
@@ -202,21 +202,41 @@ pub(crate) async fn list(
     Ok(found)
 }
 
+/// What an object takes besides its bytes: name and bookkeeping of its key.
+const BESIDES: u64 = 128;
+
 /// Adds what is known of objects.
 pub(crate) async fn usage(nodes: &Arc<Nodes>, layout: &Layout, usage: &mut Usage) -> Result<()> {
-    for part in 0..PARTS {
-        let prefix = layout.part(part);
+    // In one go, unless they are on several servers.
+    let parts: Vec<u8> = (0..PARTS).collect();
+    for parts in parts.chunks(if nodes.together() { parts.len() } else { 1 }) {
         let mut pipe = redis::pipe();
-        pipe.cmd("ZCARD").arg(format!("{prefix}:i")).cmd("GET").arg(format!("{prefix}:b"));
+        for part in parts {
+            let prefix = layout.part(*part);
+            let (ids, ages) = (format!("{prefix}:i"), format!("{prefix}:a"));
+            pipe.cmd("ZCARD").arg(&ids).cmd("GET").arg(format!("{prefix}:b"));
+            for list in [ids, ages] {
+                pipe.cmd("MEMORY").arg("USAGE").arg(list).arg("SAMPLES").arg(16);
+            }
+        }
+        // Who may not ask for memory is told all the rest.
+        pipe.ignore_errors();
         let pipe = &pipe;
-        let answer = nodes
-            .run(slot(prefix), true, |node| async move {
-                pipe.query_async::<Value>(&mut node.handle()).await
-            })
-            .await?;
+        let slot = slot(parts.first().map_or("", |part| layout.part(*part)));
+        let answer =
+            nodes
+                .run(slot, true, |node| async move {
+                    pipe.query_async::<Value>(&mut node.handle()).await
+                })
+                .await?;
         let mut items = Items::of(answer, "a count of objects")?;
-        usage.inline_objects += u64::try_from(items.number()?).unwrap_or(0);
-        usage.inline_bytes += u64::try_from(items.perhaps()?.unwrap_or(0)).unwrap_or(0);
+        while !items.is_empty() {
+            let mut next = || items.roughly().map(|found| found.map_or(0, i64::cast_unsigned));
+            let (objects, bytes, lists) = (next()?, next()?, next()? + next()?);
+            usage.inline_objects += objects;
+            usage.inline_bytes += bytes;
+            usage.disk_bytes += bytes + lists + objects * BESIDES;
+        }
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! store that was begun among other keys. Without this, an invalidation by tag would miss answers that are still there.
 //!
 //! Invariant: the indexes count as whole only if one walk over all keys was made from beginning to end while nothing
-//! of them was lost. Of several who begin at once one does it and the others wait. Entries put meanwhile are entered by
+//! of them was lost; only the spaces whose index is lost are gone through. Of several who begin at once one does it and the others wait. Entries put meanwhile are entered by
 //! whoever puts them. Each command looks at a few hundred keys.
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use afresh_core::{Error, Kind, ObjectId, Result};
 use redis::{Value, cmd};
 use tokio::time::sleep;
 
-use crate::layout::Layout;
+use crate::layout::{Layout, letter, space};
 use crate::nodes::Nodes;
 use crate::reply::Items;
 use crate::scripts::Name;
@@ -22,7 +22,7 @@ use crate::scripts::Name;
 const STEP: usize = 256;
 
 /// How many entries one command enters: each takes some ten places in a large sorted set.
-const ENTERED: usize = 32;
+const ENTERED: usize = 16;
 
 /// How often to begin, or to look whether another is done.
 const ROUNDS: u32 = 400;
@@ -39,8 +39,10 @@ pub(crate) async fn rebuild(nodes: &Arc<Nodes>, layout: &Layout) -> Result<()> {
 async fn make(nodes: &Arc<Nodes>, layout: &Layout) -> Result<()> {
     let who = &token();
     for _ in 0..ROUNDS {
-        match step(nodes, layout, "begin", who, &[]).await? {
-            1 if walk(nodes, layout, who).await? => return Ok(()),
+        let mut answer = Items::of(step(nodes, layout, "begin", who, &[]).await?, "a beginning")?;
+        let (state, lost) = (answer.number()?, answer.bytes()?);
+        match state {
+            1 if walk(nodes, layout, who, &lost).await? => return Ok(()),
             2 => return Ok(()),
             _ => sleep(Duration::from_millis(20)).await,
         }
@@ -48,13 +50,21 @@ async fn make(nodes: &Arc<Nodes>, layout: &Layout) -> Result<()> {
     Err(Error::new(Kind::Unavailable, "the indexes are being made anew"))
 }
 
-/// Enters all entries. Whether the indexes are whole now.
-async fn walk(nodes: &Arc<Nodes>, layout: &Layout, who: &str) -> Result<bool> {
+/// Enters all entries of the spaces with these letters. Whether the indexes are whole now.
+async fn walk(nodes: &Arc<Nodes>, layout: &Layout, who: &str, lost: &[u8]) -> Result<bool> {
+    let one = match lost {
+        [letter] => space(*letter),
+        _ => None,
+    };
+    let pattern = match one {
+        Some(space) => format!("{}*", layout.space(space)),
+        None => format!("{}:*", layout.records),
+    };
     let mut cursor = b"0".to_vec();
     let mut names: Vec<Vec<u8>> = Vec::new();
     loop {
         let mut scan = cmd("SCAN");
-        scan.arg(&cursor[..]).arg("MATCH").arg(format!("{}:*", layout.records));
+        scan.arg(&cursor[..]).arg("MATCH").arg(&pattern);
         scan.arg("COUNT").arg(STEP);
         let scan = &scan;
         let answer = nodes
@@ -67,21 +77,24 @@ async fn walk(nodes: &Arc<Nodes>, layout: &Layout, who: &str) -> Result<bool> {
         let mut found = answer.array()?;
         while !found.is_empty() {
             let name = found.bytes()?;
-            if layout.key(&name).is_some() {
+            if layout
+                .key(&name)
+                .is_some_and(|(of, _)| letter(of).bytes().all(|byte| lost.contains(&byte)))
+            {
                 names.push(name);
             }
         }
         let last = cursor == b"0";
         if names.len() >= STEP || last {
             for some in names.chunks(ENTERED) {
-                if step(nodes, layout, "enter", who, some).await? != 1 {
+                if step(nodes, layout, "enter", who, some).await? != Value::Int(1) {
                     return Ok(false);
                 }
             }
             names.clear();
         }
         if last {
-            return Ok(step(nodes, layout, "end", who, &[]).await? == 1);
+            return Ok(step(nodes, layout, "end", who, &[]).await? == Value::Int(1));
         }
     }
 }
@@ -92,7 +105,7 @@ async fn step(
     step: &str,
     who: &str,
     names: &[Vec<u8>],
-) -> Result<i64> {
+) -> Result<Value> {
     nodes
         .run(nodes.records(), true, |node| async move {
             let mut call = node.scripts.call(Name::Rebuild, 1);
@@ -100,7 +113,7 @@ async fn step(
             for name in names {
                 call.arg(&name[..]);
             }
-            call.query_async::<i64>(&mut node.handle()).await
+            call.query_async::<Value>(&mut node.handle()).await
         })
         .await
 }

@@ -61,13 +61,9 @@ impl Items {
         self.odd(number(&value))
     }
 
-    /// A number, or nothing: nil, or no bytes.
-    pub(crate) fn perhaps(&mut self) -> Result<Option<i64>> {
-        match self.next()? {
-            Value::Nil => Ok(None),
-            Value::BulkString(bytes) if bytes.is_empty() => Ok(None),
-            value => self.odd(number(&value)).map(Some),
-        }
+    /// A number where there is one: for what may be lost.
+    pub(crate) fn roughly(&mut self) -> Result<Option<i64>> {
+        Ok(number(&self.next()?))
     }
 }
 

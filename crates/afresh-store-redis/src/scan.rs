@@ -12,16 +12,17 @@ use redis::Value;
 use crate::entry;
 use crate::error::odd;
 use crate::layout::{Layout, letter, moment, term_of};
+use crate::look::aside;
 use crate::nodes::Nodes;
 use crate::rebuild::rebuild;
 use crate::reply::Items;
 use crate::scripts::Name;
 
 /// How many entries one command looks at.
-const STEP: usize = 256;
+const STEP: usize = 128;
 
 /// How many commands one page may take. One that found little says where to go on.
-const STEPS: usize = 40;
+const STEPS: usize = 80;
 
 /// How many bytes of entries are enough for one command.
 const ENOUGH: usize = 256 << 10;
@@ -95,13 +96,14 @@ pub(crate) async fn page(nodes: &Arc<Nodes>, layout: &Layout, scan: &Scan) -> Re
         let mut found = look(nodes, layout, scan, &way, limit).await?;
         let (now, last, all) = (found.number()?, found.bytes()?, found.number()? == 1);
         while !found.is_empty() {
-            let (place, value, used) = (found.bytes()?, found.bytes()?, found.perhaps()?);
+            let (place, value, used) = (found.bytes()?, found.bytes()?, found.roughly()?);
             let key = place.get(way.before..).ok_or_else(|| odd("a page"))?;
             let key = Key::new(scan.space, Bytes::copy_from_slice(key))?;
-            if let Some(entry) = entry::read(&value.into(), used, now, false)?
-                && scan.matches(&key, &entry)
-            {
-                page.entries.push((key, entry));
+            let value = Bytes::from(value);
+            match entry::read(&value, used, now, false) {
+                Ok(Some(entry)) if scan.matches(&key, &entry) => page.entries.push((key, entry)),
+                Ok(_) => {}
+                Err(error) => aside(nodes, layout, &key, &value, &error).await?,
             }
             if page.entries.len() == wanted {
                 let more = !all || !found.is_empty();
@@ -110,6 +112,7 @@ pub(crate) async fn page(nodes: &Arc<Nodes>, layout: &Layout, scan: &Scan) -> Re
             }
         }
         if all {
+            page.next = None;
             return Ok(page);
         }
         page.next = Some(cursor(&last, &way)?);

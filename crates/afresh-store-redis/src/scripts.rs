@@ -19,6 +19,9 @@ pub(crate) enum Name {
     ApplyFreeing,
     Page,
     Rebuild,
+    Begin,
+    Usage,
+    Aside,
     Object,
     /// `object` for what removes.
     ObjectFreeing,
@@ -39,6 +42,9 @@ impl Scripts {
             (Name::ApplyFreeing, format!("{freeing}{COMMON}{apply}")),
             (Name::Page, format!("{freeing}{COMMON}{page}")),
             (Name::Rebuild, format!("{freeing}{COMMON}{rebuild}")),
+            (Name::Usage, format!("{freeing}{COMMON}{}", include_str!("lua/usage.lua"))),
+            (Name::Begin, include_str!("lua/begin.lua").to_owned()),
+            (Name::Aside, format!("{freeing}{}", include_str!("lua/aside.lua"))),
             (Name::Object, object.to_owned()),
             (Name::ObjectFreeing, format!("{freeing}{object}")),
         ];

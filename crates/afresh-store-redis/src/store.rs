@@ -1,25 +1,30 @@
 //! The store itself: each operation as its commands.
 //!
-//! Invariant: nothing here keeps state; what a process knows of the server is in [`Nodes`] and [`Tracking`].
+//! Invariant: nothing here keeps state that matters; what a process knows of the server is in [`Nodes`] and
+//! [`Tracking`]. No command works on more than a few hundred places of an index, but for a batch, which is as long as
+//! whoever made it wants it to happen together: a caller who does not makes batches of some dozens.
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use afresh_core::{
-    Applied, Batch, Blob, Bytes, Capabilities, Entry, Generation, Key, ObjectId, ObjectInfo, Page,
-    Removed, Result, Scan, Space, Store, StoreInfo, Usage, Watcher,
+    Applied, Batch, Blob, Bytes, Capabilities, Done, Entry, Generation, Key, ObjectId, ObjectInfo,
+    Op, Page, Removed, Result, Scan, Space, Store, StoreInfo, Usage, Watcher,
 };
 use async_trait::async_trait;
 use redis::Value;
 
 use crate::config::Config;
 use crate::entry::{self, Encoded};
-use crate::layout::Layout;
+use crate::layout::{Layout, letter};
+use crate::look;
 use crate::nodes::Nodes;
 use crate::object;
 use crate::reply::Items;
 use crate::scan;
+use crate::scripts::Name;
 use crate::tracking::Tracking;
 
 /// A store on Redis. Its futures need the runtime of a `Remote`.
@@ -28,7 +33,12 @@ pub(crate) struct RedisStore {
     layout: Layout,
     nodes: Arc<Nodes>,
     tracking: Arc<Tracking>,
+    /// Whether it was looked whether the server holds anything.
+    begun: AtomicBool,
 }
+
+/// How many uses of entries one command writes down. They hang together with nothing, and may be lost.
+const USES: usize = 64;
 
 impl RedisStore {
     pub(crate) fn new(config: Config) -> Self {
@@ -51,11 +61,69 @@ impl RedisStore {
         let layout = Layout::new(&config.prefix);
         let tracking = Arc::new(Tracking::new(layout.clone()));
         let nodes = Arc::new(Nodes::new(config, &layout, Arc::clone(&tracking)));
-        Self { info, layout, nodes, tracking }
+        Self { info, layout, nodes, tracking, begun: AtomicBool::new(false) }
+    }
+
+    /// Before this process writes its first object: where the server holds nothing yet the store says so, so that no scan
+    /// has to go through everything first. Once there are objects, a batch could not tell.
+    async fn begin(&self) {
+        if self.begun.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let meta = &self.layout.meta();
+        let begun = self.nodes.run(self.nodes.records(), true, |node| async move {
+            let mut call = node.scripts.call(Name::Begin, 1);
+            call.arg(meta);
+            call.query_async::<Value>(&mut node.handle()).await
+        });
+        if let Err(error) = begun.await {
+            // What is to be written says so itself.
+            tracing::debug!(%error, "whether the server is empty is not known");
+        }
+    }
+
+    /// Makes a batch with many uses in it: first the rest, then those, a few at a time.
+    async fn apart(&self, batch: Batch) -> Result<Applied> {
+        let mut done = vec![Done { version: None, count: None }; batch.ops.len()];
+        let ops = batch.ops.into_iter().enumerate();
+        let (uses, rest): (Vec<_>, Vec<_>) =
+            ops.partition(|(_, op)| matches!(op, Op::Touch { .. }));
+        let (places, ops): (Vec<usize>, Vec<Op>) = rest.into_iter().unzip();
+        let alone = ops.is_empty() && batch.objects.is_empty();
+        let rest = Batch { objects: batch.objects, ops };
+        let mut parts = vec![(places, rest)];
+        for some in uses.chunks(USES) {
+            let (places, ops) = some.iter().cloned().unzip();
+            parts.push((places, Batch { objects: Vec::new(), ops }));
+        }
+        for (number, (places, part)) in parts.into_iter().enumerate() {
+            let applied = match self.make(&part).await {
+                Ok(Applied::All(applied)) => applied,
+                Ok(Applied::Refused { index, found }) => {
+                    let index = places.get(index).copied().unwrap_or(index);
+                    return Ok(Applied::Refused { index, found });
+                }
+                // What counts was made.
+                Err(_) if number > 0 && !alone => break,
+                Err(error) => return Err(error),
+            };
+            for (place, one) in places.into_iter().zip(applied) {
+                if let Some(done) = done.get_mut(place) {
+                    *done = one;
+                }
+            }
+        }
+        Ok(Applied::All(done))
     }
 
     /// Makes a batch's changes; its objects go with them where one server has all.
-    async fn make(&self, batch: &Batch) -> Result<Value> {
+    async fn make(&self, batch: &Batch) -> Result<Applied> {
+        if batch.ops.is_empty() && batch.objects.is_empty() {
+            return Ok(Applied::All(Vec::new()));
+        }
+        if !batch.objects.is_empty() {
+            self.begin().await;
+        }
         let (layout, together) = (&self.layout, self.nodes.together() && !batch.objects.is_empty());
         let mut objects: Vec<(ObjectId, Bytes)> = Vec::new();
         for (id, blob) in &batch.objects {
@@ -67,7 +135,8 @@ impl RedisStore {
             }
         }
         let (objects, encoded) = (&objects, &Encoded::new(batch, layout)?);
-        self.nodes
+        let made = self
+            .nodes
             .run(self.nodes.records(), false, |node| async move {
                 let call = encoded.call(&node.scripts);
                 if !together {
@@ -82,7 +151,8 @@ impl RedisStore {
                 let mut answers: Vec<Value> = pipe.query_async(&mut node.handle()).await?;
                 Ok(answers.pop().unwrap_or_default())
             })
-            .await
+            .await?;
+        entry::applied(made, batch)
     }
 }
 
@@ -93,58 +163,12 @@ impl Store for RedisStore {
     }
 
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut pipe = redis::pipe();
-        pipe.cmd("TIME");
-        let mget = pipe.cmd("MGET");
-        for key in keys {
-            mget.arg(self.layout.entry(key));
-        }
-        let mut spaces: Vec<Space> = keys.iter().map(Key::space).collect();
-        spaces.sort_unstable();
-        spaces.dedup();
-        for space in &spaces {
-            let used = pipe.cmd("ZMSCORE").arg(self.layout.used(*space));
-            for key in keys.iter().filter(|key| key.space() == *space) {
-                used.arg(&key.bytes()[..]);
-            }
-        }
-        let pipe = &pipe;
-        let answer = self
-            .nodes
-            .run(self.nodes.records(), true, |node| async move {
-                pipe.query_async::<Value>(&mut node.handle()).await
-            })
-            .await?;
-        let mut answer = Items::of(answer, "MGET")?;
-        let mut time = answer.array()?;
-        let now = time.number()? * 1000 + time.number()? / 1000;
-        let mut values = answer.array()?;
-        let mut used = Vec::with_capacity(spaces.len());
-        for space in &spaces {
-            used.push((*space, answer.array()?));
-        }
-        let mut found = Vec::with_capacity(keys.len());
-        for key in keys {
-            let value = values.optional()?;
-            let of_space = used.iter_mut().find(|(space, _)| *space == key.space());
-            let used = of_space.map_or(Ok(None), |(_, used)| used.perhaps())?;
-            found.push(match value {
-                Some(value) => entry::read(&value.into(), used, now, true)
-                    .map_err(|error| error.with_key(format!("{key:?}")))?,
-                None => None,
-            });
-        }
-        Ok(found)
+        look::get(&self.nodes, &self.layout, keys).await
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied> {
-        if batch.ops.is_empty() && batch.objects.is_empty() {
-            return Ok(Applied::All(Vec::new()));
-        }
-        entry::applied(self.make(&batch).await?, &batch)
+        let uses = batch.ops.iter().filter(|op| matches!(op, Op::Touch { .. })).count();
+        if uses > USES { self.apart(batch).await } else { self.make(&batch).await }
     }
 
     async fn scan(&self, scan: &Scan) -> Result<Page> {
@@ -156,6 +180,7 @@ impl Store for RedisStore {
     }
 
     async fn write(&self, id: &ObjectId, blob: Blob) -> Result<()> {
+        self.begin().await;
         object::write(&self.nodes, &self.layout, id, &blob).await
     }
 
@@ -172,20 +197,20 @@ impl Store for RedisStore {
     }
 
     async fn usage(&self) -> Result<Usage> {
-        let mut pipe = redis::pipe();
-        for space in Space::ALL {
-            pipe.cmd("ZLEXCOUNT").arg(self.layout.index(space)).arg("[k").arg("(l");
-        }
-        let pipe = &pipe;
-        let counts = self
-            .nodes
-            .run(self.nodes.records(), true, |node| async move {
-                pipe.query_async::<Vec<u64>>(&mut node.handle()).await
+        let (layout, nodes) = (&self.layout, &self.nodes);
+        let answer = nodes
+            .run(nodes.records(), true, |node| async move {
+                let mut call = node.scripts.call(Name::Usage, 1);
+                call.arg(layout.meta()).arg(layout.records.as_str());
+                call.arg(&Space::ALL.map(letter));
+                call.query_async::<Value>(&mut node.handle()).await
             })
             .await?;
+        let mut answer = Items::of(answer, "a count of entries")?;
         let mut usage = Usage::default();
-        for (entries, count) in usage.entries.iter_mut().zip(counts) {
-            *entries = count;
+        for entries in &mut usage.entries {
+            *entries = u64::try_from(answer.number()?).unwrap_or(0);
+            usage.disk_bytes += u64::try_from(answer.number()?).unwrap_or(0);
         }
         object::usage(&self.nodes, &self.layout, &mut usage).await?;
         Ok(usage)

@@ -40,7 +40,8 @@ struct Report<'a> {
 pub(crate) async fn run(_: &Options, cx: &mut Context) -> Result<u8, Failure> {
     let engine = cx.engine(Mode::Existing)?;
     let stats = engine.stats().await?;
-    let store = engine.store().info().address.clone();
+    let info = engine.store().info();
+    let (store, near) = (info.address.clone(), info.capabilities.near);
     if cx.json {
         cx.document(&Report {
             store: &store,
@@ -65,7 +66,7 @@ pub(crate) async fn run(_: &Options, cx: &mut Context) -> Result<u8, Failure> {
         human::size(stats.file_bytes),
         human::count(stats.file_objects, "file")
     );
-    cx.fields(&[
+    let mut fields = vec![
         ("store", Role::Plain, store),
         (
             "executions",
@@ -79,7 +80,12 @@ pub(crate) async fn run(_: &Options, cx: &mut Context) -> Result<u8, Failure> {
             Role::Plain,
             format!("{} ({small}, {large})", stats.inline_objects + stats.file_objects),
         ),
-        ("on disk", Role::Plain, human::size(stats.disk_bytes)),
-    ])?;
+    ];
+    // Not every store can tell.
+    if stats.disk_bytes > 0 {
+        let place = if near { "on disk" } else { "on server" };
+        fields.push((place, Role::Plain, human::size(stats.disk_bytes)));
+    }
+    cx.fields(&fields)?;
     Ok(OK)
 }

@@ -296,6 +296,8 @@ impl Backend for Stored {
         for long in [false, true] {
             let mut scan = Scan::new(Space::Named);
             scan.prefix = self.folder(Area::Value, long).into();
+            // A page is deleted in one batch, and nobody's clients should wait long for a server.
+            scan.limit = if self.near { scan.limit } else { 128 };
             self.run(py, async |store| {
                 loop {
                     let page = store.scan(&scan).await?;

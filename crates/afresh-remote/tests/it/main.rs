@@ -22,7 +22,18 @@ fn conforms() {
 }
 
 #[test]
+fn conforms_where_entries_are_looked_up_at_hand() {
+    let ran = conformance::run(|| Subject::new(Arc::new(remote(MemoryStore::new()).at_hand())));
+    assert!(ran.len() > 40, "{} cases", ran.len());
+}
+
+#[test]
 fn a_server_that_fails_is_left_alone_and_asked_again() {
+    fails(remote);
+    fails(|store| remote(store).at_hand());
+}
+
+fn fails(remote: impl Fn(FaultyStore<MemoryStore>) -> Remote) {
     let store = FaultyStore::new(Arc::new(MemoryStore::new()));
     store.plan("get", 1, Fault::Fail(Kind::Unavailable));
     let remote = remote(store.clone());
@@ -38,6 +49,11 @@ fn a_server_that_fails_is_left_alone_and_asked_again() {
 
 #[test]
 fn a_server_that_hangs_costs_one_wait() {
+    hangs(remote);
+    hangs(|store| remote(store).at_hand());
+}
+
+fn hangs(remote: impl Fn(FaultyStore<MemoryStore>) -> Remote) {
     let store = FaultyStore::new(Arc::new(MemoryStore::new()));
     store.plan("get", 1, Fault::Hang);
     let remote = remote(store.clone());

@@ -1,6 +1,7 @@
 -- A batch: judged and made on a copy in memory, then written as a whole.
--- KEYS[n + 1]: the entry of operation n, of as many as ARGV[2] says; then indexes and uses of their spaces, named so that
--- a Cluster that is moving some of them refuses the whole before anything is written.
+-- KEYS[n + 1]: the entry of operation n, of as many as ARGV[2] says; then the indexes of their spaces, named so that
+-- a Cluster that is moving some of them refuses the whole before anything is written. When entries were used is not named:
+-- that may be lost.
 -- ARGV: each operation's code, condition and what it needs.
 -- Answers {1, version (and count) of each}, {0, position, version found} where refused, {2, position} for a counter
 -- that is a record.
@@ -10,7 +11,8 @@ local written = pack('>I8', ms)
 local function look(name)
   local value = now[name]
   if value == nil then
-    value = redis.call('GET', name)
+    value = redis.pcall('GET', name)
+    if value and not sound(value) then value = false end
     was[name], now[name], order[#order + 1] = value, value, name
   end
   return value
@@ -42,6 +44,10 @@ local function sum(a, b)
   if high > 2147483647 then high, low = 2147483647, 4294967295 end
   if high < -2147483648 then high, low = -2147483648, 0 end
   return pack('>i4I4', high, low)
+end
+
+local function set(call, name, value, finish)
+  if finish == 0 then call('SET', name, value) else call('SET', name, value, 'PXAT', string.format('%.0f', finish)) end
 end
 
 local answers, at = {1}, 3
@@ -98,17 +104,19 @@ for _, name in ipairs(order) do
     end
     for place in pairs(before) do gone[#gone + 1] = place end
     if new then
-      redis.call('SET', name, new)
-      local finish = unpack_bytes('>I8', new, 34)
-      if finish > 0 then redis.call('PEXPIREAT', name, string.format('%.0f', finish)) end
+      set(redis.call, name, new, unpack_bytes('>I8', new, 34))
     else
       redis.call('DEL', name)
     end
     leave(letter, gone)
     enter(letter, come)
-    if old then redis.call('ZREM', used_of(letter), key) end
+    if old then redis.pcall('DEL', used_of(letter, key)) end
   elseif touched[name] and touched[name] > unpack_bytes('>I8', old, 42) then
-    redis.call('ZADD', used_of(letter), 'GT', string.format('%.0f', touched[name]), key)
+    local used = used_of(letter, key)
+    local known = redis.pcall('GET', used)
+    if type(known) ~= 'table' and touched[name] > (tonumber(known or 0) or 0) then
+      set(redis.pcall, used, string.format('%.0f', touched[name]), unpack_bytes('>I8', old, 34))
+    end
   end
 end
 
@@ -125,7 +133,6 @@ for _, letter in ipairs(letters) do
     if exists == 0 then
       local time, made = sub(member, terms_end + 1, terms_end + 8), sub(member, terms_end + 9, terms_end + 16)
       leave(letter, places(sub(member, 2, 9), time, made, sub(member, 12, terms_end), key))
-      redis.call('ZREM', used_of(letter), key)
     elseif exists == 1 then
       leave(letter, {member})
     end

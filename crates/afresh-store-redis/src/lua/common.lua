@@ -12,7 +12,23 @@ local function letter_of(name) return sub(name, #prefix + 2, #prefix + 2) end
 local function key_of(name) return sub(name, #prefix + 4) end
 local function name_of(letter, key) return prefix .. ':' .. letter .. ':' .. key end
 local function index_of(letter) return prefix .. ':i:' .. letter end
-local function used_of(letter) return prefix .. ':u:' .. letter end
+local function used_of(letter, key) return prefix .. ':u:' .. letter .. ':' .. key end
+
+-- Where the entry begins in a value of ours; nothing where it is none: somebody wrote over it, or what is there is no
+-- string (then GET's answer is a table).
+local function body_of(value)
+  if type(value) ~= 'string' or #value < 57 or sub(value, 1, 1) ~= '\1' then return nil end
+  local body = 53 + 8 * unpack_bytes('>I2', value, 51)
+  return #value >= body + 4 and body or nil
+end
+
+-- Whether this is a value of ours, as far as can be told without reading the entry in it. What is not is as good as absent.
+local function sound(value)
+  local body = body_of(value)
+  if not body then return false end
+  local flag = body + 4 + unpack_bytes('>I4', value, body)
+  return #value == flag or (#value > flag and sub(value, flag, flag) == '\1')
+end
 
 -- The places of an entry in the index of its space.
 local function places(finish, time, made, terms, key)

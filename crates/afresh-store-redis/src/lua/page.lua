@@ -20,7 +20,8 @@ for _, member in ipairs(members) do
   seen = seen + 1
   answer[3] = member
   local key = sub(member, before + 1)
-  local value = redis.call('GET', name_of(letter, key))
+  local found = redis.call('MGET', name_of(letter, key), used_of(letter, key))
+  local value = found[1]
   -- An entry that is gone (evicted, expired) or was made anew since leaves this place behind.
   if not value or (before > 16 and sub(member, before - 15, before) ~= sub(value, 18, 25) .. sub(value, 10, 17)) then
     gone[#gone + 1] = member
@@ -28,7 +29,7 @@ for _, member in ipairs(members) do
     size = size + #value
     answer[#answer + 1] = member
     answer[#answer + 1] = value
-    answer[#answer + 1] = redis.call('ZSCORE', used_of(letter), key) or ''
+    answer[#answer + 1] = found[2] or ''
   end
 end
 if seen == limit or seen < #members then answer[4] = 0 end

@@ -1,15 +1,11 @@
 //! Addresses: what they may say, and that nothing repeats a password.
 
 use std::fmt::Write;
-use std::sync::{Arc, Mutex};
 
 use afresh_core::{Kind, Scan, Space};
 use pollster::block_on;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
-use crate::{own, put};
+use crate::{log, own, put};
 
 #[test]
 fn bad_addresses_say_what_is_allowed() {
@@ -42,46 +38,10 @@ fn bad_addresses_say_what_is_allowed() {
     }
 }
 
-/// Writes down all that is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
-
-impl Visit for Log {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        let _ = write!(self.0.lock().unwrap(), "{field}={value:?} ");
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        span.record(&mut self.clone());
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut self.clone());
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut self.clone());
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
 #[test]
 fn a_password_is_nowhere_repeated() {
     let Some(server) = own(&["--requirepass", "s3cret-pass"]) else { return };
-    let log = Log::default();
-    let _ = tracing::subscriber::set_global_default(log.clone());
+    log::listen();
     let address = |password: &str| {
         format!("redis://default:{password}@127.0.0.1:{}?timeout=10&prefix=p", server.port)
     };
@@ -98,7 +58,7 @@ fn a_password_is_nowhere_repeated() {
         }
     }
     assert!(told.contains("***") && told.contains("does not accept"), "{told}");
-    let logged = log.0.lock().unwrap().clone();
+    let logged = log::all();
     assert!(logged.contains("not done") || logged.contains("lost"), "nothing was logged: {logged}");
     let stored = server.cli(&["-a", "s3cret-pass", "--no-raw", "--scan"]);
     assert!(stored.contains("{p:1}"), "{stored}");

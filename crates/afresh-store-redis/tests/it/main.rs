@@ -7,10 +7,13 @@
 )]
 
 mod address;
+mod bounds;
 mod conformance;
+mod damage;
 mod eviction;
 mod faults;
 mod kinship;
+mod log;
 mod timeless;
 mod told;
 
