@@ -43,8 +43,11 @@ layers: ## dependencies point down only
 servers: ## installs the servers that tests of stores need, where they are missing
 	@$(PYTHON) tools/servers.py $(STORE)
 
-test-store: servers ## tests of one store: STORE=redis, postgresql, mysql, mongodb, s3
+# AFRESH_TEST_REDIS_URL, …_POSTGRESQL_URL, …_MYSQL_URL, …_MONGODB_URL and …_S3_URL name servers of your own, to be used
+# instead of private ones: see crates/afresh-testkit/src/servers/mod.rs.
+test-store: servers ## tests and drills of one store: STORE=redis, postgresql, mysql, mongodb, s3; on your server with AFRESH_TEST_REDIS_URL=… and the like
 	AFRESH_TEST_SERVERS=required cargo test -p afresh-store-$(CRATE_$(STORE))
+	AFRESH_TEST_SERVERS=required cargo test -p afresh --features afresh/stores --test hosts -- --test-threads=4 $(STORE)
 
 rust: $(VENV)/bin/python servers ## Rust tests and documentation examples
 	cargo test --workspace --no-fail-fast --quiet --features afresh/stores

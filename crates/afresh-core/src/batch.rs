@@ -47,7 +47,8 @@ pub enum Op {
         /// How long a counter that begins now lasts.
         ttl: Option<Duration>,
     },
-    /// Change nothing; refuse the batch unless the condition holds.
+    /// Change nothing; refuse the batch unless the condition holds. Under `When::Always` it tells which write is there:
+    /// at least what was there when the batch's own puts found their place free, also where batches are not atomic.
     Check {
         /// Of which key.
         key: Key,

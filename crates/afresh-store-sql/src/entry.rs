@@ -2,7 +2,8 @@
 //!
 //! The first round trip locks what the batch is about, in the order of the keys, so that two batches cannot wait for
 //! each other in a circle; what is only looked at is locked with others. The plan is then made here, and the second
-//! round trip carries it out. What comes to nothing because another was quicker is tried again.
+//! round trip carries it out. What comes to nothing because another was quicker is tried again. What is only looked at
+//! and is not there cannot be locked; it is looked at again when everything is written, after whoever wrote before.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -140,7 +141,7 @@ async fn attempt(
     }
     let there = answers.get(1).filter(|_| objects.len() > 0);
     let found = |key: &Key| slots.get(key).cloned().unwrap_or(Slot::Vacant);
-    let (changes, done) = match plan::plan(ops, found, &mut versions, now)? {
+    let (changes, mut done) = match plan::plan(ops, found, &mut versions, now)? {
         Plan::Do(changes, done) => (changes, done),
         Plan::Protect(keys) => return Ok(Attempt::Protect(keys)),
         Plan::Refused { index, found } => {
@@ -152,8 +153,27 @@ async fn attempt(
         statements.extend(write(sql, change)?);
     }
     statements.extend(listen::tell(sql, &changes));
+    let unlocked = |op: &&Op| {
+        let ours = || changes.iter().any(|change| change.key == *op.key());
+        plan::only_looks(op) && !slots.contains_key(op.key()) && !ours()
+    };
+    let again: Vec<Bytes> = ops.iter().filter(unlocked).map(|op| row::id(op.key())).collect();
+    let place = statements.len();
+    if !again.is_empty() {
+        let text = format!("SELECT {COLUMNS} FROM {{p}}entry e WHERE e.id IN ?");
+        statements.push(sql.with(&text, vec![again.into()]));
+    }
     statements.push(sql.commit());
-    database.on(held, &statements).await?;
+    let answers = database.on(held, &statements).await?;
+    let seen = answers.get(place..answers.len().saturating_sub(1)).unwrap_or_default();
+    for cells in seen.iter().flatten() {
+        let Some((key, Slot::Live(row))) = row::found(cells, now)? else { continue };
+        for (op, done) in ops.iter().zip(&mut done) {
+            if plan::only_looks(op) && *op.key() == key {
+                done.version = Some(row.entry.version);
+            }
+        }
+    }
     Ok(Attempt::Done(Applied::All(done)))
 }
 

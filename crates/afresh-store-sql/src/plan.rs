@@ -163,6 +163,11 @@ pub(crate) fn versions(ops: &[Op]) -> usize {
     ops.iter().filter(|op| matches!(op, Op::Put { .. } | Op::Add { .. })).count()
 }
 
+/// Whether the operation asks for nothing but to be told what is there.
+pub(crate) fn only_looks(op: &Op) -> bool {
+    matches!(op, Op::Check { when: When::Always, .. })
+}
+
 /// What `ops` come to where `found` is there.
 pub(crate) fn plan(
     ops: &[Op],

@@ -3,7 +3,8 @@
 //! Invariant: nothing is written before all conditions of the batch were found to hold. Each entry is then written under
 //! the condition that it is still what was read; one that is not is read again, and its operations done anew or refused.
 //! An answer whose batch checks other entries is written together with what was checked, and confirmed once that has
-//! been looked at again; who reads it before looks himself, and puts an end to it if it does not hold.
+//! been looked at again; who reads it before looks himself, and puts an end to it if it does not hold. What a batch only
+//! looks at, it looks at when all is written: who takes a lease sees the answer with which it was given back.
 
 use std::time::Duration;
 
@@ -72,6 +73,7 @@ impl<C: Cells> Entries<C> {
         let count = ops.len();
         let works = works(ops);
         let _turn = self.queues.turn(&works).await;
+        let (last, works): (Vec<_>, Vec<_>) = works.into_iter().partition(Work::only_looks);
         let keys = works.iter().map(|work| (!work.is_blind()).then(|| work.key.clone()));
         let looked = self.looks(keys.collect()).await?;
         let mut plans = Vec::with_capacity(works.len());
@@ -94,6 +96,11 @@ impl<C: Cells> Entries<C> {
             None => {}
         }
         let mut done = vec![Done { version: None, count: None }; count];
+        let mut tell = |index: usize, this: Done| {
+            if let Some(place) = done.get_mut(index) {
+                *place = this;
+            }
+        };
         for step in Step::ALL {
             let (now, later): (Vec<_>, Vec<_>) =
                 plans.into_iter().partition(|(when, ..)| *when == step);
@@ -104,13 +111,7 @@ impl<C: Cells> Entries<C> {
             let mut refused: Option<Refusal> = None;
             for what in came {
                 match what {
-                    Ok(these) => {
-                        for (index, this) in these {
-                            if let Some(place) = done.get_mut(index) {
-                                *place = this;
-                            }
-                        }
-                    }
+                    Ok(these) => these.into_iter().for_each(|(index, this)| tell(index, this)),
                     Err(why) => {
                         let place = why.place(&works)?;
                         refused = Some(refused.filter(|first| first.0 < place.0).unwrap_or(place));
@@ -120,6 +121,11 @@ impl<C: Cells> Entries<C> {
             if let Some((index, found)) = refused {
                 return Ok(Applied::Refused { index, found });
             }
+        }
+        let keys: Vec<_> = last.iter().map(|work| work.key.clone()).collect();
+        for (work, found) in last.iter().zip(self.get(&keys).await?) {
+            let version = found.map(|entry| entry.version);
+            work.ops.iter().for_each(|(index, _)| tell(*index, Done { version, count: None }));
         }
         Ok(Applied::All(done))
     }

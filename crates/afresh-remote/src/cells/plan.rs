@@ -77,6 +77,11 @@ impl Work {
         self.key.space() == Space::Commit && self.ops.iter().all(|(_, op)| always(op))
     }
 
+    /// Whether it asks for nothing but to be told what is there.
+    pub(crate) fn only_looks(&self) -> bool {
+        self.ops.iter().all(|(_, op)| matches!(op, Op::Check { when: When::Always, .. }))
+    }
+
     /// Whether it makes an answer.
     pub(crate) fn answers(&self) -> bool {
         self.key.space() == Space::Head

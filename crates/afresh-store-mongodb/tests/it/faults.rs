@@ -1,12 +1,27 @@
 //! What goes wrong on the way to a server.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use afresh_core::{Error, Key, Kind, Space, Store, When};
-use afresh_testkit::servers::{free_port, skipped};
+use afresh_testkit::servers::{Kind as Speaks, Mongo, free_port, skipped};
 use pollster::block_on;
 
-use crate::server::{open, put, server};
+use crate::server::put;
+
+/// A server of a test's own, to be stopped.
+fn server() -> Option<Mongo> {
+    let server = Mongo::start();
+    if server.is_none() {
+        skipped(Speaks::Mongodb);
+    }
+    server
+}
+
+/// More time than usual: the server of the tests may share a busy machine.
+fn open(server: &Mongo, database: &str) -> Arc<dyn Store> {
+    afresh_store_mongodb::open(&format!("{}?timeout=10", server.url(database))).unwrap()
+}
 
 fn key() -> Key {
     Key::new(Space::Named, "k").unwrap()
@@ -32,7 +47,7 @@ fn a_server_that_is_away_costs_one_wait() {
 #[test]
 fn a_server_that_was_killed_is_found_again() {
     let Some(server) = server() else { return };
-    let Some(process) = server.server() else { return skipped("private MongoDB") };
+    let process = server.server();
     let store = open(&server, "killed");
     block_on(store.apply(put(&key(), "1", When::Absent))).unwrap();
     process.kill();
@@ -49,7 +64,7 @@ fn a_server_that_was_killed_is_found_again() {
 #[test]
 fn a_server_that_hangs_costs_one_wait() {
     let Some(server) = server() else { return };
-    let Some(process) = server.server() else { return skipped("private MongoDB") };
+    let process = server.server();
     block_on(open(&server, "hangs").apply(put(&key(), "1", When::Absent))).unwrap();
     let store = afresh_store_mongodb::open(&format!("{}?timeout=2", server.url("hangs"))).unwrap();
     assert!(get(&*store).unwrap());

@@ -7,7 +7,7 @@ use afresh_core::{Applied, Batch, Blob, Bytes, Key, NewEntry, Op, Space, Store, 
 use afresh_store_memory::MemoryStore;
 use afresh_store_mongodb::MongoStore;
 use afresh_testkit::conformance::{self, Subject};
-use afresh_testkit::servers::{Mongo, skipped};
+use afresh_testkit::servers::{Kind, Site};
 use afresh_testkit::{ManualClock, model};
 use mongodb::Client;
 use mongodb::bson::{Document, doc};
@@ -16,17 +16,18 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-pub(crate) fn server() -> Option<Mongo> {
-    let server = Mongo::start();
-    if server.is_none() {
-        skipped("MongoDB");
-    }
-    server
+fn site() -> Option<Site> {
+    Site::open(Kind::Mongodb)
 }
 
 /// More time than usual: the server of the tests may share a busy machine.
-pub(crate) fn open(server: &Mongo, database: &str) -> Arc<dyn Store> {
-    afresh_store_mongodb::open(&format!("{}?timeout=10", server.url(database))).unwrap()
+fn open(site: &Site, database: &str) -> Arc<dyn Store> {
+    afresh_store_mongodb::open(&site.address(database, "timeout=10")).unwrap()
+}
+
+/// The address of a database as the driver takes it.
+fn url(site: &Site, database: &str) -> String {
+    site.address(database, "")
 }
 
 pub(crate) fn put(key: &Key, text: &str, when: When) -> Batch {
@@ -40,12 +41,11 @@ fn in_runtime<T>(future: impl Future<Output = T>) -> T {
 
 #[test]
 fn conforms() {
-    let Some(server) = server() else { return };
-    let number = AtomicU32::new(0);
+    let Some(site) = site() else { return };
     let ran = conformance::run(|| {
-        let database = format!("conforms_{}", number.fetch_add(1, Ordering::Relaxed));
-        let store = open(&server, &database);
-        let url = server.url("");
+        let database = site.name();
+        let store = open(&site, &database);
+        let url = url(&site, &database);
         let (also, of) = (url.clone(), database.clone());
         let number = AtomicU32::new(0);
         // Once the body, once what tells writes apart, once all of it.
@@ -90,16 +90,17 @@ fn conforms() {
 
 #[test]
 fn agrees_with_the_model() {
-    let Some(server) = server() else { return };
+    let Some(site) = site() else { return };
     let mut runner = TestRunner::new(ProptestConfig::default());
-    for round in 0..12 {
-        let steps = model::steps().new_tree(&mut runner).unwrap().current();
+    for _ in 0..12 {
+        let (steps, name) = (model::steps().new_tree(&mut runner), site.name());
+        let steps = steps.unwrap().current();
         in_runtime(async {
-            let client = Client::with_uri_str(server.url("")).await.unwrap();
+            let client = Client::with_uri_str(url(&site, &name)).await.unwrap();
             let clock = ManualClock::new();
             let function = clock.function();
             let time = afresh_remote::cells::Clock::fixed(move || function());
-            let database = client.database(&format!("model_{round}"));
+            let database = client.database(&name);
             let store = MongoStore::new("mongodb://test".to_owned(), &database, time);
             let model = MemoryStore::with_clock(clock.function());
             model::compare(&store, &model, &clock, &steps).await;
@@ -109,8 +110,9 @@ fn agrees_with_the_model() {
 
 #[test]
 fn large_objects_go_in_chunks() {
-    let Some(server) = server() else { return };
-    let store = open(&server, "large");
+    let Some(site) = site() else { return };
+    let name = site.name();
+    let store = open(&site, &name);
     let parts: Vec<Bytes> = (0..4u8).map(|n| Bytes::from(vec![n; 5_000_001])).collect();
     let blob = Blob::new(parts).raw();
     let id = blob.id();
@@ -119,8 +121,8 @@ fn large_objects_go_in_chunks() {
     assert!(block_on(store.read(&id)).unwrap() == Some(blob.to_bytes()));
     let count = || {
         in_runtime(async {
-            let client = Client::with_uri_str(server.url("")).await.unwrap();
-            let chunks = client.database("large").collection::<Document>("afresh_v2_chunks");
+            let client = Client::with_uri_str(url(&site, &name)).await.unwrap();
+            let chunks = client.database(&name).collection::<Document>("afresh_v2_chunks");
             chunks.count_documents(doc! {}).await.unwrap()
         })
     };
@@ -132,10 +134,11 @@ fn large_objects_go_in_chunks() {
 
 #[test]
 fn many_set_up_an_empty_database_at_once() {
-    let Some(server) = server() else { return };
+    let Some(site) = site() else { return };
+    let name = site.name();
     let threads: Vec<_> = (0..6)
         .map(|number| {
-            let store = open(&server, "at_once");
+            let store = open(&site, &name);
             std::thread::spawn(move || {
                 let key = Key::new(Space::Lease, "one").unwrap();
                 block_on(store.apply(put(&key, &number.to_string(), When::Absent))).unwrap()

@@ -2,13 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use afresh_core::{Error, Key, Kind, Space, Store, When};
-use afresh_testkit::servers::{free_port, skipped};
+use afresh_testkit::servers::{S3, free_port};
 use pollster::block_on;
 
-use crate::s3::{BUCKET, open, put, server};
+use crate::s3::{BUCKET, own, put, site};
 
 fn key() -> Key {
     Key::new(Space::Named, "k").unwrap()
@@ -16,6 +17,10 @@ fn key() -> Key {
 
 fn get(store: &dyn Store) -> Result<bool, Error> {
     block_on(store.get(&[key()])).map(|found| found[0].is_some())
+}
+
+fn open(server: &S3, prefix: &str) -> Arc<dyn Store> {
+    afresh_store_object::open(&server.url(BUCKET, prefix)).unwrap()
 }
 
 fn address(port: u16, more: &str) -> String {
@@ -65,8 +70,8 @@ fn a_server_that_is_away_costs_little_and_may_come() {
 
 #[test]
 fn a_server_that_was_killed_is_found_again() {
-    let Some(server) = server() else { return };
-    let Some(process) = server.server() else { return skipped("private S3") };
+    let Some(server) = own() else { return };
+    let process = server.server();
     let store = open(&server, "killed");
     block_on(store.apply(put(&key(), "1", When::Absent))).unwrap();
     process.kill();
@@ -95,8 +100,8 @@ fn a_server_that_was_killed_is_found_again() {
 
 #[test]
 fn a_server_that_hangs_costs_one_wait() {
-    let Some(server) = server() else { return };
-    let Some(process) = server.server() else { return skipped("private S3") };
+    let Some(server) = own() else { return };
+    let process = server.server();
     let url = format!("{}&timeout=500ms", server.url(BUCKET, "hangs"));
     let store = afresh_store_object::open(&url).unwrap();
     block_on(open(&server, "hangs").apply(put(&key(), "1", When::Absent))).unwrap();
@@ -117,7 +122,7 @@ fn a_server_that_hangs_costs_one_wait() {
 
 #[test]
 fn a_missing_bucket_is_told_apart_from_a_missing_entry() {
-    let Some(server) = server() else { return };
+    let Some(server) = own() else { return };
     let store = afresh_store_object::open(&server.url("no-such-bucket", "x")).unwrap();
     for error in [
         get(&*store).unwrap_err(),
@@ -201,12 +206,13 @@ fn a_server_that_passes_over_conditions_is_not_used() {
 
 #[test]
 fn a_layout_of_another_time_is_left_alone() {
-    let Some(server) = server() else { return };
-    let store = open(&server, "later");
-    let path = object_store::path::Path::from("later/afresh-2/format");
+    let Some(site) = site() else { return };
+    let name = site.name();
+    let store = crate::s3::open(&site, &name);
+    let path = crate::s3::path(&site, &name, "afresh-2/format");
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
         use object_store::ObjectStoreExt;
-        crate::s3::driver(&server).put(&path, "{\"format\": 3}\n".into()).await.unwrap();
+        crate::s3::driver(&site).put(&path, "{\"format\": 3}\n".into()).await.unwrap();
     });
     let error = block_on(store.apply(put(&key(), "1", When::Absent))).unwrap_err();
     assert_eq!(error.kind(), Kind::Unsupported, "{error}");

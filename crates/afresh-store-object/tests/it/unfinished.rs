@@ -261,3 +261,37 @@ async fn who_reads_an_unconfirmed_answer_sees_whether_it_holds() {
     }
     assert!(seen_early > 0, "no round stopped between the answer and its confirmation");
 }
+
+#[tokio::test]
+async fn who_takes_a_lease_sees_the_answer_with_which_it_was_given_back() {
+    let lease = Key::new(Space::Lease, "call").unwrap();
+    let mut taken = 0;
+    for at in 0..REQUESTS {
+        let inner = Arc::new(InMemory::new());
+        let calm = Arc::new(store(inner.clone()));
+        let put = |text: &'static str| Op::Put {
+            key: lease.clone(),
+            entry: NewEntry::record(text),
+            when: When::Absent,
+        };
+        calm.apply(Batch { objects: vec![], ops: vec![put("owner")] }).await.unwrap();
+        let (owner, held) = (calm.clone(), when(&calm, lease.clone()).await);
+        let give_back = Op::Delete { key: lease.clone(), when: held };
+        let hook: Hook = Arc::new(move || {
+            let (owner, give_back) = (owner.clone(), give_back.clone());
+            Box::pin(async move {
+                let mut batch = finish(When::Absent, When::Absent);
+                batch.ops.push(give_back);
+                assert!(matches!(owner.apply(batch).await.unwrap(), Applied::All(_)));
+            })
+        });
+        let driver = Eventful { inner, at, event: Event::Overtaken(hook), count: Arc::default() };
+        let look = Op::Check { key: head(), when: When::Always };
+        let take = Batch { objects: vec![], ops: vec![put("another"), look] };
+        if let Applied::All(done) = store(Arc::new(driver)).apply(take).await.unwrap() {
+            taken += 1;
+            assert!(done[1].version.is_some(), "{at}: the answer was not seen");
+        }
+    }
+    assert!(taken > 0, "the lease was never given back in time");
+}

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use afresh_core::{Batch, Bytes, Key, Kind, NewEntry, ObjectId, Op, Space, Store, When};
 use afresh_testkit::servers::redis::{Cluster, Redis, Watched};
-use afresh_testkit::servers::skipped;
 use pollster::block_on;
 
-use crate::{fresh, get, one, open, print, put, until};
+use crate::{fresh, get, one, open, print, put, skip, until};
 
 fn key(text: &str) -> Key {
     Key::new(Space::Named, text.to_owned()).unwrap()
@@ -23,7 +22,7 @@ fn try_put(store: &dyn Store, key: &Key) -> Result<(), afresh_core::Error> {
 
 #[test]
 fn a_replica_takes_over() {
-    let Some(group) = Watched::start() else { return skipped("Redis") };
+    let Some(group) = Watched::start() else { return skip() };
     let store = open(&fresh(&group.url()));
     let head = Key::head(&print(1));
     let before = put(store.as_ref(), &head, "1").version;
@@ -48,7 +47,7 @@ fn a_replica_takes_over() {
 
 #[test]
 fn a_service_that_nobody_knows_is_named() {
-    let Some(group) = Watched::start() else { return skipped("Redis") };
+    let Some(group) = Watched::start() else { return skip() };
     let store = open(&fresh(&group.url().replace("mymaster", "nomaster")));
     let error = try_put(store.as_ref(), &key("k")).unwrap_err();
     assert_eq!(error.kind(), Kind::Config, "{error:?}");
@@ -87,7 +86,7 @@ fn migrate(cluster: &Cluster, slot: &str, from: &Redis, to: &Redis) {
 
 #[test]
 fn a_slot_may_move_while_it_is_written_to() {
-    let Some(cluster) = Cluster::start() else { return skipped("Redis") };
+    let Some(cluster) = Cluster::start() else { return skip() };
     let address = fresh(&cluster.url());
     let store = open(&address);
     let counter = Key::count("n");
@@ -133,7 +132,7 @@ fn a_slot_may_move_while_it_is_written_to() {
 
 #[test]
 fn a_member_that_is_away_is_missed_and_comes_back() {
-    let Some(cluster) = Cluster::start() else { return skipped("Redis") };
+    let Some(cluster) = Cluster::start() else { return skip() };
     let store = open(&fresh(&cluster.url()));
     let objects: Vec<Bytes> = (0..40u8).map(|n| Bytes::from(vec![n; 9000])).collect();
     for bytes in &objects {

@@ -23,25 +23,29 @@ use std::time::{Duration, Instant};
 
 use afresh_core::{Applied, Batch, Done, Entry, Fingerprint, Key, NewEntry, Op, Store, When};
 use afresh_testkit::servers::redis::Redis;
-use afresh_testkit::servers::{named, skipped};
+use afresh_testkit::servers::skipped;
 use pollster::block_on;
 
 /// A server that all tests share which do nothing to it; `None` where there is none.
 fn shared() -> Option<String> {
     static SERVER: OnceLock<Option<Redis>> = OnceLock::new();
-    let named = named("AFRESH_TEST_REDIS_URL");
-    let url = named.or_else(|| SERVER.get_or_init(|| Redis::start(&[])).as_ref().map(Redis::url));
+    let url = SERVER.get_or_init(|| Redis::start(&[])).as_ref().map(Redis::url);
     if url.is_none() {
-        skipped("Redis");
+        skip();
     }
     url
+}
+
+/// Says that a test is skipped for want of a server.
+fn skip() {
+    skipped(afresh_testkit::servers::Kind::Redis);
 }
 
 /// A server of a test's own.
 fn own(options: &[&str]) -> Option<Redis> {
     let server = Redis::start(options);
     if server.is_none() {
-        skipped("Redis");
+        skip();
     }
     server
 }

@@ -255,7 +255,7 @@ fn a_full_server_says_so_and_keeps_what_it_has() {
     let Some(server) =
         afresh_testkit::servers::Sql::mariadb_with(&["--innodb-file-per-table=0", room])
     else {
-        return afresh_testkit::servers::skipped("MariaDB");
+        return afresh_testkit::servers::skipped(afresh_testkit::servers::Kind::Mysql);
     };
     let store: Arc<dyn Store> = open(&server.url(&prefix())).unwrap();
     put(store.as_ref(), "kept").unwrap();

@@ -3,72 +3,70 @@
 
 use std::sync::Arc;
 
-use afresh_core::Key;
+use afresh_core::{Key, Store};
 use afresh_store_memory::MemoryStore;
+use afresh_store_sql::{SqlOptions, open_with};
 use afresh_testkit::conformance::{self, Subject};
-use afresh_testkit::servers::Sql;
+use afresh_testkit::servers::{self, Site};
 use afresh_testkit::{ManualClock, model};
 use pollster::block_on;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
-use crate::support::{Kind, at, empty, prefix, shared};
+use crate::support::Kind;
+
+/// An empty store on a site, by the server's clock or by one that is moved by hand.
+fn store(site: &Site, name: &str, clock: Option<&ManualClock>) -> Arc<dyn Store> {
+    let options = SqlOptions { clock: clock.map(ManualClock::function), ..SqlOptions::default() };
+    open_with(&site.address(name, "timeout=10"), options).unwrap()
+}
 
 /// A store whose objects can be damaged.
-fn subject(server: &Arc<Sql>, clock: ManualClock) -> Subject {
-    let prefix = prefix();
-    let store = at(server, &prefix, Some(&clock));
-    let server = Arc::clone(server);
-    let (also, tables) = (Arc::clone(&server), prefix.clone());
+fn subject(site: &Arc<Site>, clock: ManualClock) -> Subject {
+    let name = site.name();
+    let store = store(site, &name, Some(&clock));
+    let site = Arc::clone(site);
+    let (also, tables) = (Arc::clone(&site), name.clone());
     Subject::new(store)
         .clock(clock)
-        .damage(move |id| damage(&server, &prefix, &id.to_string()))
+        .damage(move |id| damage(&site, &name, &id.to_string()))
         .spoil(move |key| spoil(&also, &tables, key))
 }
 
 /// Writes what nobody can read over an entry.
-fn spoil(server: &Sql, prefix: &str, key: &Key) {
+fn spoil(site: &Site, prefix: &str, key: &Key) {
     let id: String = [key.space().number()]
         .iter()
         .chain(key.bytes().iter())
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let (id, garbage) = match server.url("").starts_with("mysql") {
-        true => (format!("x'{id}'"), "'what is this?'"),
-        false => (format!("'\\x{id}'::bytea"), "'what is this?'::bytea"),
+    let (id, garbage) = if site.kind() == servers::Kind::Mysql {
+        (format!("x'{id}'"), "'what is this?'")
+    } else {
+        (format!("'\\x{id}'::bytea"), "'what is this?'::bytea")
     };
-    server.sql(&format!("UPDATE {prefix}_v2_entry SET data = {garbage} WHERE id = {id}"));
+    site.sql(&format!("UPDATE {prefix}_v2_entry SET data = {garbage} WHERE id = {id}"));
 }
 
 /// Changes a byte of an object, wherever it is.
-fn damage(server: &Sql, prefix: &str, id: &str) {
-    let (of, object, part) = (
-        if server.url("").starts_with("mysql") {
-            format!("x'{id}'")
-        } else {
-            format!("'\\x{id}'::bytea")
-        },
-        format!("{prefix}_v2_object"),
-        format!("{prefix}_v2_part"),
-    );
-    if server.url("").starts_with("mysql") {
+fn damage(site: &Site, prefix: &str, id: &str) {
+    let (object, part) = (format!("{prefix}_v2_object"), format!("{prefix}_v2_part"));
+    let (of, data) = if site.kind() == servers::Kind::Mysql {
         let data = "data = INSERT(data, 2, 1, IF(SUBSTR(data, 2, 1) = x'00', x'01', x'00'))";
-        server.sql(&format!("UPDATE {object} SET {data} WHERE id = {of} AND data IS NOT NULL"));
-        server.sql(&format!(
-            "UPDATE {part} SET {data} WHERE place = 0 AND number IN (SELECT number FROM {object} WHERE id = {of})"
-        ));
+        (format!("x'{id}'"), data)
     } else {
         let data = "data = set_byte(data, 1, (get_byte(data, 1) + 1) % 256)";
-        server.sql(&format!("UPDATE {object} SET {data} WHERE id = {of} AND data IS NOT NULL"));
-        server.sql(&format!(
-            "UPDATE {part} SET {data} WHERE place = 0 AND number IN (SELECT number FROM {object} WHERE id = {of})"
-        ));
-    }
+        (format!("'\\x{id}'::bytea"), data)
+    };
+    site.sql(&format!("UPDATE {object} SET {data} WHERE id = {of} AND data IS NOT NULL"));
+    site.sql(&format!(
+        "UPDATE {part} SET {data} WHERE place = 0 AND number IN (SELECT number FROM {object} WHERE id = {of})"
+    ));
 }
 
 fn conforms(kind: Kind) {
-    let Some(server) = shared(kind) else { return };
-    let ran = conformance::run(|| subject(&server, ManualClock::new()));
+    let Some(site) = kind.site().map(Arc::new) else { return };
+    let ran = conformance::run(|| subject(&site, ManualClock::new()));
     assert!(ran.len() > 50, "{} cases", ran.len());
     for name in ["damage_is_noticed", "what_cannot_be_read_is_absent_and_written_over"] {
         assert!(ran.contains(&name), "{name}");
@@ -76,13 +74,13 @@ fn conforms(kind: Kind) {
 }
 
 fn conforms_in_real_time(kind: Kind) {
-    let Some(server) = shared(kind) else { return };
-    let ran = conformance::run(|| Subject::new(empty(&server, None)));
+    let Some(site) = kind.site() else { return };
+    let ran = conformance::run(|| Subject::new(store(&site, &site.name(), None)));
     assert!(ran.len() > 50, "{} cases", ran.len());
 }
 
 fn agrees_with_the_memory_store(kind: Kind) {
-    let Some(server) = shared(kind) else { return };
+    let Some(site) = kind.site() else { return };
     let mut runner = TestRunner::new(ProptestConfig {
         cases: 25,
         failure_persistence: None,
@@ -90,7 +88,7 @@ fn agrees_with_the_memory_store(kind: Kind) {
     });
     let ran = runner.run(&model::steps(), |steps| {
         let clock = ManualClock::new();
-        let store = empty(&server, Some(&clock));
+        let store = store(&site, &site.name(), Some(&clock));
         let model = MemoryStore::with_clock(clock.function());
         block_on(model::compare(store.as_ref(), &model, &clock, &steps));
         Ok(())

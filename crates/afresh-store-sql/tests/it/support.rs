@@ -1,12 +1,12 @@
 //! One server of each kind for all tests that leave it running, and stores with tables of their own there.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use afresh_core::Store;
 use afresh_store_sql::{SqlOptions, open_with};
 use afresh_testkit::ManualClock;
-use afresh_testkit::servers::{Sql, skipped};
+use afresh_testkit::servers::{self, Site, Sql, skipped};
 
 /// A kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,10 +17,18 @@ pub enum Kind {
 
 pub const KINDS: [Kind; 2] = [Kind::Postgres, Kind::Mariadb];
 
-type Shared = OnceLock<Mutex<Option<Arc<Sql>>>>;
+impl Kind {
+    pub fn site(self) -> Option<Site> {
+        Site::open(self.server())
+    }
 
-static POSTGRES: Shared = OnceLock::new();
-static MARIADB: Shared = OnceLock::new();
+    fn server(self) -> servers::Kind {
+        match self {
+            Self::Postgres => servers::Kind::Postgresql,
+            Self::Mariadb => servers::Kind::Mysql,
+        }
+    }
+}
 
 /// Starts a server of its own; says so where there is none.
 pub fn start(kind: Kind) -> Option<Sql> {
@@ -29,23 +37,18 @@ pub fn start(kind: Kind) -> Option<Sql> {
         Kind::Mariadb => Sql::mariadb(),
     };
     if server.is_none() {
-        skipped(&format!("{kind:?}"));
+        skipped(kind.server());
     }
     server
 }
 
-/// The server that tests share.
+/// The server that tests share, to be configured but not stopped.
 pub fn shared(kind: Kind) -> Option<Arc<Sql>> {
-    let shared = match kind {
-        Kind::Postgres => &POSTGRES,
-        Kind::Mariadb => &MARIADB,
-    };
-    let mut shared =
-        shared.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-    if shared.is_none() {
-        *shared = start(kind).map(Arc::new);
+    let server = kind.site()?.private_sql();
+    if server.is_none() {
+        skipped(kind.server());
     }
-    shared.clone()
+    server
 }
 
 /// A beginning of names that no other test has.

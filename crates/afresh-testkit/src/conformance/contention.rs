@@ -15,6 +15,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(counters_lose_nothing),
         case!(compare_and_set_loses_nothing),
         case!(one_of_many_wins),
+        case!(who_takes_a_lease_sees_the_answer),
         case!(versions_are_distinct_across_writers),
         case!(batches_do_not_interleave, |can| can.atomic),
         case!(many_write_the_same_object),
@@ -74,6 +75,37 @@ async fn one_of_many_wins(test: Test) {
             }
         });
         assert_eq!(won.iter().filter(|won| **won).count(), 1, "round {round}: {won:?}");
+    }
+}
+
+/// A lease is given back in the batch that puts the answer: who finds it free finds the answer in the same batch.
+async fn who_takes_a_lease_sees_the_answer(test: Test) {
+    for round in 0..30 {
+        let lease = key(Space::Lease, format!("call {round}"));
+        let answer = key(Space::Head, format!("call {round}"));
+        let held = test.put(&lease, "owner").await;
+        test.threads(4, |test, number| {
+            let give_back = Op::Delete { key: lease.clone(), when: When::Is(held) };
+            let publish = vec![put(&answer, NewEntry::record("answer"), When::Absent), give_back];
+            let take = vec![
+                put(&lease, NewEntry::record(number.to_string()), When::Absent),
+                Op::Check { key: answer.clone(), when: When::Always },
+            ];
+            let lease = lease.clone();
+            async move {
+                if number == 0 {
+                    assert!(matches!(test.ops(publish).await, Applied::All(_)));
+                    return;
+                }
+                let done = loop {
+                    if let Applied::All(done) = test.ops(take.clone()).await {
+                        break done;
+                    }
+                };
+                test.op(Op::Delete { key: lease, when: When::Always }).await;
+                assert!(done[1].version.is_some(), "round {round}: the answer was not seen");
+            }
+        });
     }
 }
 

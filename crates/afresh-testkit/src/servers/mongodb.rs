@@ -2,34 +2,32 @@
 //! `tools/servers.py` into `target/servers`.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::{Server, free_port, named, program};
+use url::Url;
 
-/// A server, and how it is reached.
+use super::folder::Folder;
+use super::{Kind, Server, free_port, program};
+
+/// A running server.
 #[derive(Debug)]
 pub struct Mongo {
-    server: Option<Server>,
-    address: String,
-    /// Its files, removed with it.
-    folder: PathBuf,
+    server: Server,
+    port: u16,
+    _folder: Folder,
 }
 
 impl Mongo {
-    /// Starts one; `None` where none is installed. One of the user's own is named by `AFRESH_TEST_MONGODB_URL`, as
-    /// `mongodb://host:port`.
+    /// Starts one; `None` where none is installed, or the user's is to be used.
     pub fn start() -> Option<Self> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder =
-            std::env::temp_dir().join(format!("afresh-mongo-{}-{number}", std::process::id()));
-        if let Some(address) = named("AFRESH_TEST_MONGODB_URL") {
-            return Some(Self { server: None, address, folder });
+        if Kind::Mongodb.named().is_some() {
+            return None;
         }
         let port = free_port();
-        let built = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/servers/ferretdb");
-        let place = folder.display();
+        let built =
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/servers/ferretdb-serial");
+        let folder = Folder::new();
+        let place = folder.0.display();
         let command = match program("mongod", &[]) {
             Some(mongod) => {
                 format!("{} --bind_ip 127.0.0.1 --port {port} --dbpath {place}", mongod.display())
@@ -41,26 +39,43 @@ impl Mongo {
             ),
             None => return None,
         };
-        std::fs::create_dir_all(&folder).unwrap();
         let command = command.split_whitespace().map(str::to_owned).collect();
         let server = Server::start(command).listening(port, Duration::from_secs(60));
-        Some(Self { server: Some(server), address: format!("mongodb://127.0.0.1:{port}"), folder })
+        Some(Self { server, port, _folder: folder })
     }
 
-    /// Its process, where it is ours.
-    pub fn server(&self) -> Option<&Server> {
-        self.server.as_ref()
+    /// Its process.
+    pub fn server(&self) -> &Server {
+        &self.server
     }
 
     /// The address of a database there.
     pub fn url(&self, database: &str) -> String {
-        format!("{}/{database}", self.address)
+        format!("mongodb://127.0.0.1:{}/{database}", self.port)
     }
 }
 
-impl Drop for Mongo {
-    fn drop(&mut self) {
-        drop(self.server.take());
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
+/// Removes a database from the user's server.
+#[cfg(feature = "mongodb")]
+pub(super) fn erase(url: &Url, database: &str) {
+    let (mut url, database) = (url.clone(), database.to_owned());
+    url.set_path("/");
+    // What only afresh understands.
+    let known: Vec<(String, String)> = url
+        .query_pairs()
+        .filter(|(name, _)| name != "timeout" && name != "near")
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    url.query_pairs_mut().clear().extend_pairs(known);
+    let text = url.as_str().trim_end_matches('?').to_owned();
+    super::site::within(async move {
+        let client = mongodb::Client::with_uri_str(text).await.unwrap();
+        client.database(&database).drop().await.unwrap();
+    });
+}
+
+/// Needs the driver.
+#[cfg(not(feature = "mongodb"))]
+pub(super) fn erase(_: &Url, database: &str) {
+    panic!("{database} stays: the testkit was built without its feature `mongodb`");
 }

@@ -4,7 +4,7 @@
 //! is let go; what was on it when it was cut does not.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -23,10 +23,10 @@ pub enum Wire {
     Slow(Duration),
 }
 
-/// A TCP proxy on a port of the loopback, to a port of the loopback.
+/// A TCP proxy on the loopback.
 #[derive(Debug)]
 pub struct Proxy {
-    port: u16,
+    place: SocketAddr,
     state: Arc<State>,
 }
 
@@ -44,10 +44,15 @@ struct Inside {
 }
 
 impl Proxy {
-    /// A proxy to `target`; everything passes.
+    /// A proxy to a port of the loopback; everything passes.
     pub fn start(target: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
+        Self::between("127.0.0.1:0", format!("127.0.0.1:{target}"))
+    }
+
+    /// A proxy that listens at `near`, to `target`: each an address with a port.
+    pub fn between(near: &str, target: String) -> Self {
+        let listener = TcpListener::bind(near).unwrap();
+        let place = listener.local_addr().unwrap();
         let inside = Inside { wire: Wire::Pass, open: Vec::new(), ended: false };
         let state = Arc::new(State { wire: Mutex::new(inside), changed: Condvar::new() });
         let accepting = Arc::clone(&state);
@@ -56,15 +61,15 @@ impl Proxy {
                 if accepting.wire.lock().unwrap().ended {
                     return;
                 }
-                accepting.connect(near, target);
+                accepting.connect(near, &target);
             }
         });
-        Self { port, state }
+        Self { place, state }
     }
 
     /// Where to connect to instead of the server.
     pub fn port(&self) -> u16 {
-        self.port
+        self.place.port()
     }
 
     /// Changes what the wire does, from now on and for all connections.
@@ -86,17 +91,17 @@ impl Drop for Proxy {
         self.state.wire.lock().unwrap().ended = true;
         self.set(Wire::Cut);
         // Whoever accepts is to see that it is over.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        let _ = TcpStream::connect(self.place);
     }
 }
 
 impl State {
-    fn connect(self: &Arc<Self>, near: TcpStream, target: u16) {
+    fn connect(self: &Arc<Self>, near: TcpStream, target: &str) {
         let mut inside = self.wire.lock().unwrap();
         if inside.wire == Wire::Cut {
             return;
         }
-        let Ok(far) = TcpStream::connect(("127.0.0.1", target)) else { return };
+        let Ok(far) = TcpStream::connect(target) else { return };
         for stream in [&near, &far] {
             let _ = stream.set_nodelay(true);
             inside.open.push(stream.try_clone().unwrap());

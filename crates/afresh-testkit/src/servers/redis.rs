@@ -1,39 +1,16 @@
 //! Private Redis servers: one, one behind TLS, a master with a replica and a sentinel, a cluster of three.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Server, free_port, program};
+use url::Url;
+
+use super::folder::Folder;
+use super::{Kind, Server, free_port, program};
 
 /// How long a server may take to listen, on a machine with other things to do.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A folder that is gone with its owner.
-#[derive(Debug)]
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("afresh-redis-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.0.join(name).to_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A running server.
 #[derive(Debug)]
@@ -50,7 +27,8 @@ fn strings(words: &[&str]) -> Vec<String> {
 }
 
 impl Redis {
-    /// Starts a server that keeps nothing on disk, with these options besides. `None` where there is no Redis.
+    /// Starts a server that keeps nothing on disk, with these options besides. `None` where there is no Redis, or the
+    /// user's is to be used.
     pub fn start(options: &[&str]) -> Option<Self> {
         Self::start_in(Folder::new(), free_port(), options, true)
     }
@@ -86,6 +64,9 @@ impl Redis {
     }
 
     fn start_in(folder: Folder, port: u16, options: &[&str], plain: bool) -> Option<Self> {
+        if Kind::Redis.named().is_some() {
+            return None;
+        }
         let redis = program("redis-server", &["/usr/bin", "/usr/local/bin"])?;
         let mut command = vec![redis.to_str()?.to_owned()];
         if plain {
@@ -159,11 +140,18 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts a cluster. `None` where there is no Redis.
+    ///
+    /// Its servers do not know their own names, so that they are where they were asked: whoever asks at `127.0.0.2` goes
+    /// there for all of them, and a proxy for each may listen there at the port of the server.
     pub fn start() -> Option<Self> {
         let nodes: Option<Vec<Redis>> = (0..3)
             .map(|_| {
                 let bus = free_port().to_string();
-                Redis::start(&["--cluster-enabled", "yes", "--cluster-port", &bus])
+                let nameless = ["--cluster-preferred-endpoint-type", "unknown-endpoint"];
+                Redis::start(
+                    &[&["--cluster-enabled", "yes", "--cluster-port", &bus], &nameless[..]]
+                        .concat(),
+                )
             })
             .collect();
         let nodes = nodes?;
@@ -231,4 +219,58 @@ impl Watched {
     pub fn sentinel(&self) -> &Server {
         &self.sentinel
     }
+}
+
+/// Removes the keys of the store with this prefix from the user's server.
+pub(super) fn erase(url: &Url, prefix: &str) {
+    const SCRIPT: &str = "local at = '0' repeat local found = redis.call('SCAN', at, 'MATCH', ARGV[1], 'COUNT', 1000) \
+                          at = found[1] for _, key in ipairs(found[2]) do redis.call('UNLINK', key) end \
+                          until at == '0'";
+    let port = url.port().unwrap_or(6379);
+    let host = url.host_str().unwrap_or("localhost");
+    let mut places = vec![(host.to_owned(), port.to_string())];
+    if url.scheme().ends_with("+cluster") {
+        let nodes = ask(url, host, &port.to_string(), &["CLUSTER", "NODES"]);
+        let masters = nodes.lines().filter(|line| line.contains("master"));
+        let address = |line: &str| line.split([' ', '@']).nth(1).map(str::to_owned);
+        places = masters
+            .filter_map(|line| {
+                let (there, port) = address(line)?
+                    .rsplit_once(':')
+                    .map(|(host, port)| (host.to_owned(), port.to_owned()))?;
+                Some((if there.is_empty() { host.to_owned() } else { there }, port))
+            })
+            .collect();
+    }
+    for (host, port) in places {
+        ask(url, &host, &port, &["EVAL", SCRIPT, "0", &format!("{{{prefix}:1*")]);
+    }
+}
+
+/// What `redis-cli` prints at one of the user's servers.
+fn ask(url: &Url, host: &str, port: &str, words: &[&str]) -> String {
+    let mut command = Command::new("redis-cli");
+    command.args(["-h", host, "-p", port, "-e", "--no-auth-warning"]);
+    if let Some(password) = url.password() {
+        command.env("REDISCLI_AUTH", super::site::decoded(password));
+    }
+    if !url.username().is_empty() {
+        command.args(["--user", &super::site::decoded(url.username())]);
+    }
+    if url.scheme().starts_with("rediss") {
+        command.arg("--tls");
+    }
+    let option = |name: &str| super::site::option(url, name);
+    if let Some(authority) = option("ca") {
+        command.args(["--cacert", &authority]);
+    }
+    let database = url.path().trim_matches('/');
+    if !database.is_empty() {
+        command.args(["-n", database]);
+    }
+    let done = command.args(words).stdin(Stdio::null()).output().unwrap();
+    let (out, said) =
+        (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "redis-cli {}: {out} {said}", words[0]);
+    out.trim().to_owned()
 }

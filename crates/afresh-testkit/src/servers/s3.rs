@@ -5,12 +5,14 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Server, free_port, named};
+use url::Url;
 
-/// A server with buckets, and how it is reached.
+use super::{Kind, Server, free_port};
+
+/// A running server with buckets.
 #[derive(Debug)]
 pub struct S3 {
-    server: Option<Server>,
+    server: Server,
     endpoint: String,
 }
 
@@ -29,10 +31,10 @@ run_simple('127.0.0.1', int(sys.argv[1]), serve, threaded=True)
 ";
 
 impl S3 {
-    /// Starts one; `None` where it is not installed. One of the user's own is named by `AFRESH_TEST_S3_URL`.
+    /// Starts one; `None` where it is not installed, or the user's is to be used.
     pub fn start() -> Option<Self> {
-        if let Some(endpoint) = named("AFRESH_TEST_S3_URL") {
-            return Some(Self { server: None, endpoint });
+        if Kind::S3.named().is_some() {
+            return None;
         }
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
         let python = root.join("target/servers/moto/bin/python");
@@ -40,7 +42,7 @@ impl S3 {
         let port = free_port();
         let command = vec![python, "-c".to_owned(), PROGRAM.to_owned(), port.to_string()];
         let server = Server::start(command).listening(port, Duration::from_secs(60));
-        Some(Self { server: Some(server), endpoint: format!("http://127.0.0.1:{port}") })
+        Some(Self { server, endpoint: format!("http://127.0.0.1:{port}") })
     }
 
     /// Where it listens.
@@ -48,9 +50,9 @@ impl S3 {
         &self.endpoint
     }
 
-    /// Its process, where it is ours.
-    pub fn server(&self) -> Option<&Server> {
-        self.server.as_ref()
+    /// Its process.
+    pub fn server(&self) -> &Server {
+        &self.server
     }
 
     /// Makes a bucket; one that is there is left alone.
@@ -74,4 +76,53 @@ impl S3 {
             self.endpoint
         )
     }
+}
+
+/// Removes what is under a name from the user's bucket.
+#[cfg(feature = "object")]
+pub(super) fn erase(url: &Url, name: &str) {
+    use futures_util::{StreamExt, TryStreamExt};
+    use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+    use object_store::{ObjectStore, ObjectStoreExt, path::Path};
+
+    // The driver wants one, whether or not it encrypts; a store of the same program may have chosen before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(url.host_str().unwrap())
+        .with_disable_bulk_delete(true);
+    let keys = [
+        ("region", AmazonS3ConfigKey::Region),
+        ("endpoint", AmazonS3ConfigKey::Endpoint),
+        ("access_key", AmazonS3ConfigKey::AccessKeyId),
+        ("secret_key", AmazonS3ConfigKey::SecretAccessKey),
+        ("session_token", AmazonS3ConfigKey::Token),
+    ];
+    for (option, key) in keys {
+        if let Some(value) = super::site::option(url, option) {
+            builder = builder.with_config(key, value);
+        }
+    }
+    if let Some(password) = url.password() {
+        builder = builder
+            .with_access_key_id(super::site::decoded(url.username()))
+            .with_secret_access_key(super::site::decoded(password));
+    }
+    let bucket = builder.with_allow_http(true).build().unwrap();
+    let prefix = Path::from(format!("{}/{name}", url.path().trim_matches('/')));
+    super::site::within(async move {
+        let found: Vec<_> = bucket.list(Some(&prefix)).try_collect().await.unwrap();
+        let removed = futures_util::stream::iter(found)
+            .map(|found| {
+                let bucket = bucket.clone();
+                async move { bucket.delete(&found.location).await.unwrap() }
+            })
+            .buffer_unordered(16);
+        removed.collect::<()>().await;
+    });
+}
+
+/// Needs the driver.
+#[cfg(not(feature = "object"))]
+pub(super) fn erase(_: &Url, name: &str) {
+    panic!("{name} stays: the testkit was built without its feature `object`");
 }

@@ -9,7 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{Server, free_port, is_root, program};
+use url::Url;
+
+use super::folder::Folder;
+use super::site::{decoded, option};
+use super::{Kind, Server, free_port, is_root, program};
 
 const POSTGRES: [&str; 4] = [
     "/usr/lib/postgresql/17/bin",
@@ -27,20 +31,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Sql {
     server: Server,
     scheme: &'static str,
-    folder: PathBuf,
+    folder: Folder,
     port: u16,
 }
 
 impl Sql {
-    /// A PostgreSQL server; `None` where it is not installed.
+    /// A PostgreSQL server; `None` where it is not installed, or the user's is to be used.
     pub fn postgres() -> Option<Self> {
+        if Kind::Postgresql.named().is_some() {
+            return None;
+        }
         let (postgres, initdb) = (program("postgres", &POSTGRES)?, program("initdb", &POSTGRES)?);
         let (port, user) = (free_port(), "postgres");
-        let folder = folder(port, user);
-        let data = text(&folder.join("data"));
-        let password = text(&folder.join("password"));
+        let folder = Folder::new();
+        let (data, password) = (folder.file("data"), folder.file("password"));
         fs::write(&password, "s3cret").unwrap();
-        give(&folder, user);
+        give(&folder.0, user);
         run(
             user,
             &[
@@ -61,16 +67,16 @@ impl Sql {
         );
         let mut command = as_user(user);
         command.extend([text(&postgres), "-D".to_owned(), data]);
-        let (port_text, sockets) = (port.to_string(), text(&folder));
+        let (port_text, sockets) = (port.to_string(), text(&folder.0));
         let mut settings = vec![
             format!("port={port_text}"),
             format!("unix_socket_directories={sockets}"),
             "listen_addresses=127.0.0.1".to_owned(),
             "fsync=off".to_owned(),
             "full_page_writes=off".to_owned(),
-            "max_connections=60".to_owned(),
+            "max_connections=200".to_owned(),
         ];
-        if certificates(&folder, user) {
+        if certificates(&folder.0, user) {
             settings.extend([
                 "ssl=on".to_owned(),
                 format!("ssl_cert_file={sockets}/cert.pem"),
@@ -80,30 +86,33 @@ impl Sql {
         command.extend(settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]));
         let server = Server::start(command).listening(port, PATIENCE);
         let sql = Self { server, scheme: "postgresql", folder, port };
-        sql.ask("postgres", "CREATE DATABASE cache");
+        ask(&sql.at("postgres"), "CREATE DATABASE cache");
         Some(sql)
     }
 
-    /// A MariaDB server; `None` where it is not installed.
+    /// A MariaDB server; `None` where it is not installed, or the user's is to be used.
     pub fn mariadb() -> Option<Self> {
         Self::mariadb_with(&[])
     }
 
     /// The same, with more options for the server.
     pub fn mariadb_with(options: &[&str]) -> Option<Self> {
+        if Kind::Mysql.named().is_some() {
+            return None;
+        }
         let mariadbd = program("mariadbd", &MARIADB)?;
         let install = program("mariadb-install-db", &MARIADB)?;
         let (port, user) = (free_port(), "mysql");
-        let folder = folder(port, user);
-        let (home, data) = (text(&folder), text(&folder.join("data")));
+        let folder = Folder::new();
+        let (home, data) = (text(&folder.0), folder.file("data"));
         fs::write(
-            folder.join("init.sql"),
+            folder.file("init.sql"),
             "CREATE DATABASE IF NOT EXISTS cache;\n\
              CREATE USER IF NOT EXISTS 'ada'@'%' IDENTIFIED BY 's3cret';\n\
              GRANT ALL ON *.* TO 'ada'@'%' WITH GRANT OPTION;\n",
         )
         .unwrap();
-        give(&folder, user);
+        give(&folder.0, user);
         run(
             user,
             &[
@@ -130,7 +139,7 @@ impl Sql {
             "--innodb-buffer-pool-size=64M".to_owned(),
         ]);
         command.extend(options.iter().map(|option| (*option).to_owned()));
-        if certificates(&folder, user) {
+        if certificates(&folder.0, user) {
             command.extend([
                 format!("--ssl-cert={home}/cert.pem"),
                 format!("--ssl-key={home}/key.pem"),
@@ -153,51 +162,18 @@ impl Sql {
 
     /// The certificate of those who signed the server's, where it has one.
     pub fn authority(&self) -> Option<PathBuf> {
-        Some(self.folder.join("ca.pem")).filter(|file| file.is_file())
+        Some(self.folder.0.join("ca.pem")).filter(|file| file.is_file())
     }
 
     /// Runs a statement with the server's own client; its answer, without decoration.
     pub fn sql(&self, statement: &str) -> String {
-        self.ask("cache", statement)
+        ask(&self.at("cache"), statement)
     }
 
-    fn ask(&self, database: &str, statement: &str) -> String {
-        let port = self.port.to_string();
-        let mut command = if self.scheme == "postgresql" {
-            let mut command = Command::new(program("psql", &POSTGRES).unwrap());
-            command.env("PGPASSWORD", "s3cret").args(["-h", "127.0.0.1", "-p", &port, "-U", "ada"]);
-            command.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", database]);
-            command.args(["-c", statement]);
-            command
-        } else {
-            let mut command = Command::new(program("mariadb", &MARIADB).unwrap());
-            command.args([
-                "--no-defaults",
-                "-h",
-                "127.0.0.1",
-                "-P",
-                &port,
-                "-u",
-                "ada",
-                "-ps3cret",
-            ]);
-            command.args(["-N", "-B", database, "-e", statement]);
-            command
-        };
-        let begun = Instant::now();
-        loop {
-            let output = command.output().unwrap();
-            if output.status.success() {
-                return String::from_utf8_lossy(&output.stdout).trim().to_owned();
-            }
-            let said = String::from_utf8_lossy(&output.stderr);
-            // It listens before it answers.
-            let early = ["starting up", "not yet accepting", "recovery"]
-                .iter()
-                .any(|word| said.contains(word));
-            assert!(begun.elapsed() < PATIENCE && early, "{statement}: {said}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+    fn at(&self, database: &str) -> Url {
+        let mut url = Url::parse(&self.bare("")).unwrap();
+        url.set_path(database);
+        url
     }
 
     /// Its processes: PostgreSQL has one for each connection.
@@ -262,32 +238,71 @@ impl Drop for Sql {
     fn drop(&mut self) {
         self.resume();
         self.kill();
-        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Runs a statement with the server's own client; its answer, without decoration. A server that is starting is waited
+/// for.
+pub(super) fn ask(url: &Url, statement: &str) -> String {
+    let postgres = url.scheme().starts_with("postgres");
+    let port = url.port().unwrap_or(if postgres { 5432 } else { 3306 }).to_string();
+    let (host, user) = (url.host_str().unwrap_or("localhost"), decoded(url.username()));
+    let password = decoded(url.password().unwrap_or_default());
+    let database = decoded(url.path().trim_matches('/'));
+    let authority = option(url, "ca");
+    let (client, folders) =
+        if postgres { ("psql", &POSTGRES[..]) } else { ("mariadb", &MARIADB[..]) };
+    let mut command =
+        Command::new(program(client, folders).unwrap_or_else(|| panic!("no {client}")));
+    if postgres {
+        command.env("PGPASSWORD", password).args(["-h", host, "-p", &port, "-U", &user]);
+        command.args(["-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1", "-d", &database]);
+        if let Some(file) = authority {
+            command.env("PGSSLMODE", "verify-full").env("PGSSLROOTCERT", file);
+        }
+        command.args(["-c", statement]);
+    } else {
+        command.env("MYSQL_PWD", password);
+        command.args(["--no-defaults", "-h", host, "-P", &port, "-u", &user]);
+        if let Some(file) = authority {
+            command.arg(format!("--ssl-ca={file}"));
+        }
+        command.args(["-N", "-B", &database, "-e", statement]);
+    }
+    let begun = Instant::now();
+    loop {
+        let output = command.output().unwrap();
+        if output.status.success() {
+            return String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        // It listens before it answers.
+        let early =
+            ["starting up", "not yet accepting", "recovery"].iter().any(|word| said.contains(word));
+        assert!(begun.elapsed() < PATIENCE && early, "{statement}: {said}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Removes the tables of the store with this prefix from the user's database.
+pub(super) fn erase(url: &Url, prefix: &str) {
+    let (found, sequence) = if url.scheme().starts_with("postgres") {
+        let found = format!("SELECT tablename FROM pg_tables WHERE tablename LIKE '{prefix}\\_%'");
+        (found, format!("; DROP SEQUENCE IF EXISTS {prefix}_v2_version"))
+    } else {
+        let found =
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()";
+        (format!("{found} AND table_name LIKE '{prefix}\\_%'"), String::new())
+    };
+    let tables = ask(url, &found);
+    let tables: Vec<&str> = tables.lines().collect();
+    if !tables.is_empty() {
+        ask(url, &format!("DROP TABLE {}{sequence}", tables.join(", ")));
     }
 }
 
 fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
-}
-
-fn folder(port: u16, user: &str) -> PathBuf {
-    clean(user);
-    let name = format!("afresh-test-{user}-{}-{port}", std::process::id());
-    let folder = std::env::temp_dir().join(name);
-    fs::create_dir(&folder).unwrap();
-    folder
-}
-
-/// Removes what test programs left behind that are gone: a server that all tests share is dropped by nobody.
-fn clean(user: &str) {
-    for entry in fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let rest = name.strip_prefix(&format!("afresh-test-{user}-"));
-        let owner = rest.and_then(|rest| rest.split('-').next());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
 }
 
 /// Hands files to the user as whom the server runs.
