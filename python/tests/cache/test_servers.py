@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 
+import postgres_server
 import pytest
 from redis_server import Server, started, until
 
@@ -327,6 +328,15 @@ def test_cancelled_commands_leave_nothing_half_done(server):
     asyncio.run(main())
 
 
+@pytest.fixture
+def postgres():
+    server = postgres_server.started()
+    warn.forget()
+    yield server
+    server.kill()
+    warn.forget()
+
+
 OTHER = """
     import sys
     import afresh
@@ -338,8 +348,7 @@ OTHER = """
     """
 
 
-@pytest.fixture
-def elsewhere(server, apart):
+def other_on(server, apart):
     """Does something in another process."""
     child = apart.start(str(apart.write("other.py", OTHER)), server.url, stdin=-1)
 
@@ -349,6 +358,11 @@ def elsewhere(server, apart):
         assert child.stdout.readline() == "done\n"
 
     return do
+
+
+@pytest.fixture
+def elsewhere(server, apart):
+    return other_on(server, apart)
 
 
 def kept(cache: afresh.SyncCache, server: Server, key: str):
@@ -443,6 +457,46 @@ def test_awaited_hits_come_from_memory(server):
         assert server.looked() == before
 
     asyncio.run(main())
+
+
+def test_postgresql_tells_too(postgres, apart, said):
+    with said:
+        cache = cache_on(postgres, client_side=True)
+        near = cache.sync
+        until(lambda: near.set("k", "a", tags=["t"]))
+    elsewhere = other_on(postgres, apart)
+    kv = near._routes.plain("k").kv
+    for change, found in [
+        ("cache.set('k', 'b', tags=['t'])", "b"),
+        ("cache.delete_tags('t')", None),
+        ("cache.set('k', 1)", 1),
+        ("cache.incr('k')", 2),
+        ("cache.delete('k')", None),
+    ]:
+        assert [near.get("k") for _ in range(100)]
+        elsewhere(change)
+        until(lambda: near.get("k") == found)  # noqa: B023
+    for i in range(50):
+        near.set("k", i)
+        assert near.get("k") == i
+
+    async def main():
+        await asyncio.gather(*(cache.set(f"a{i}", [i]) for i in range(200)))
+        assert await asyncio.gather(*(cache.get(f"a{i}") for i in range(200))) == [[i] for i in range(200)]
+        async with cache.lock("l", expire=60):
+            elsewhere("assert cache.is_locked('l')")
+            with pytest.raises(afresh.cache.LockedError):
+                async with cache.lock("l", expire=60, wait=0.1):
+                    pass
+
+    asyncio.run(main())
+    held = kv.hold("f")
+    waiting = threading.Thread(target=elsewhere, args=("cache.cache(ttl=60, key='f')(lambda: 'theirs')()",))
+    waiting.start()
+    near.set("f", "mine")
+    held.release()
+    waiting.join(30)
+    assert not waiting.is_alive() and near.get("f") == "mine"
 
 
 def test_a_server_that_does_not_tell_is_refused(server):
