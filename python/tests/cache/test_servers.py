@@ -1,5 +1,5 @@
-"""`afresh.Cache` over stores on servers: one computes among all processes, nothing is older than what a server has told of,
-and commands are awaited without a thread each."""
+"""`afresh.Cache` over stores on servers: one computes among all processes, nothing is older than what a server has told
+of, and commands are awaited without a thread each."""
 
 from __future__ import annotations
 

@@ -97,8 +97,8 @@ class Simple:
         return (yield from self.compute(asked, flight, entry))
 
     def _held(self, asked: Asked, flight: Flight, found: Entry | None) -> Steps:
-        """With the right to compute the key, of this host or of all that share the store: the kernel takes it back from an
-        owner that vanishes, or its lease ends."""
+        """With the right to compute the key, of this host or of all that share the store: the kernel takes it back from
+        an owner that vanishes, or its lease ends."""
         if asked.route.never_fails or flight.within:
             # Who has begun another computation waits for nobody, or two could wait for each other.
             return (yield from self._again(asked, flight, found))
