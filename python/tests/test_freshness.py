@@ -69,10 +69,10 @@ def test_a_stale_answer_is_served_while_it_is_refreshed(ask, source):
     f = ask(ttl=0.15, stale=60)
     assert f() == "old" == f()
     time.sleep(0.2)
-    source.value, source.pause = "new", 0.2
+    source.value, source.pause = "new", 2
     started = time.perf_counter()
     assert [f() for _ in range(50)] == ["old"] * 50
-    assert time.perf_counter() - started < 0.2, "nobody waits for the refresh"
+    assert time.perf_counter() - started < 1.5, "nobody waits for the refresh"
     until(lambda: f.stats().refreshes == 1)
     assert f() == "new" and source.asked == 2
     stats = f.stats()
@@ -279,7 +279,7 @@ def test_coroutine_functions_are_refreshed_in_a_task(store):
         calls.append(1)
         if len(calls) == 3:
             raise OSError("down")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1 if len(calls) == 2 else 0)
         return len(calls)
 
     async def main():
@@ -287,8 +287,8 @@ def test_coroutine_functions_are_refreshed_in_a_task(store):
         await asyncio.sleep(0.15)
         started = time.perf_counter()
         assert await asyncio.gather(*(f() for _ in range(20))) == [1] * 20
-        assert time.perf_counter() - started < 0.1
-        await asyncio.sleep(0.15)
+        assert time.perf_counter() - started < 0.9, "nobody waits for the refresh"
+        await asyncio.sleep(1.1)
         assert await f() == 2 and f.stats().refreshes == 1
         await asyncio.sleep(0.15)
         assert await f() == 2

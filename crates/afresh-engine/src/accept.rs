@@ -17,6 +17,7 @@ use afresh_core::{
 use crate::accepted::{Accept, Accepted};
 use crate::engine::Engine;
 use crate::log::commits;
+use crate::taken::Scope;
 use crate::ticket::expect;
 
 /// What the keys of these entries begin with; the digest of the function's name follows, for names may be long.
@@ -140,7 +141,7 @@ impl Engine {
         })
         .await?;
         // Whoever computes under the old digest at this moment does not publish it.
-        self.new_epoch().await?;
+        self.take(Scope::Function(function)).await?;
         let taken = self.take_back(function, &root, &codes).await?;
         Ok(Some(Withdrawn { statement, taken }))
     }

@@ -35,6 +35,7 @@ mod sign;
 mod spool;
 mod stats;
 mod sweep;
+mod taken;
 mod ticket;
 mod verify;
 mod words;

@@ -10,6 +10,7 @@ use afresh_core::{
 use crate::engine::Engine;
 use crate::log::{commits, names};
 use crate::sweep;
+use crate::taken::Scope;
 
 /// Which answers to take back. All conditions hold together; none at all selects every answer.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +28,7 @@ impl Engine {
     /// Whatever the store says.
     pub async fn rm(&self, id: &CommitId) -> Result<bool> {
         let Some(commit) = self.show(id).await? else { return Ok(false) };
-        self.new_epoch().await?;
+        self.take(Scope::Call(&commit.fingerprint)).await?;
         let key = Key::head(&commit.fingerprint);
         let head = self.entry(&key).await?;
         let mut ops = Vec::new();
@@ -54,7 +55,7 @@ impl Engine {
     /// # Errors
     /// Whatever the store says.
     pub async fn forget(&self, fingerprint: &Fingerprint) -> Result<bool> {
-        self.new_epoch().await?;
+        self.take(Scope::Call(fingerprint)).await?;
         let key = Key::head(fingerprint);
         let there = self.entry(&key).await?.is_some();
         let ops = vec![Op::Delete { key, when: When::Always }];
@@ -67,7 +68,13 @@ impl Engine {
     /// # Errors
     /// Whatever the store says.
     pub async fn invalidate(&self, selection: &Selection) -> Result<u64> {
-        self.new_epoch().await?;
+        // All conditions hold together, so what is meant has the first.
+        self.take(match (selection.tags.first(), &selection.function) {
+            (Some(tag), _) => Scope::Tag(tag),
+            (None, Some(name)) => Scope::Function(name),
+            (None, None) => Scope::Everything,
+        })
+        .await?;
         let mut scan = Scan { tags: selection.tags.clone(), ..Scan::new(Space::Commit) };
         // A full name means that function only, not also others whose names end so.
         if let Some(name) = &selection.function
@@ -129,7 +136,7 @@ impl Engine {
     /// # Errors
     /// Whatever the store says.
     pub async fn clear(&self) -> Result<u64> {
-        self.new_epoch().await?;
+        self.take(Scope::Everything).await?;
         self.new_sweep().await?;
         let mut commits = 0;
         for space in [Space::Head, Space::Commit, Space::Lease, Space::Named] {

@@ -57,8 +57,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Tells everybody who is computing that answers were taken back: what they began before this is
-    /// recorded but not published.
+    /// Tells everybody who is computing that answers were taken back: [`taken`](crate::taken) says which.
     pub(crate) async fn new_epoch(&self) -> Result<()> {
         self.count(EPOCH).await
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use afresh_core::{
     Applied, Batch, Blob, Bytes, Commit, CommitId, Failure, Fingerprint, Function, Head,
     INLINE_MAX, Kept, Key, Labels, NewEntry, ObjectId, ObjectRef, Op, Outcome, Outlined, Result,
-    Status, Timestamp, Value, Version, When,
+    Status, Tag, Timestamp, Value, Version, When,
 };
 
 use crate::access::FAILED;
@@ -38,6 +38,9 @@ pub struct Ticket {
     lock: Option<HostLock>,
     lease: Option<Lease>,
 }
+
+/// How often the epoch may move while an answer is being published.
+const MOVES: usize = 32;
 
 /// What a condition of the batch that publishes is about.
 #[derive(Clone, Copy)]
@@ -227,7 +230,8 @@ impl Ticket {
             None => head(&commit, id),
         };
         let mut lease = self.lease.take();
-        let published = self.publish(objects, ops, head.as_ref(), function, &mut lease).await?;
+        let published =
+            self.publish(objects, ops, head.as_ref(), (function, &commit.tags), &mut lease).await?;
         // Waiters look at the store as soon as these are gone; the answer must be there by then.
         drop(self.lock.take());
         drop(self.flight.take());
@@ -266,12 +270,13 @@ impl Ticket {
         objects: Vec<(ObjectId, Blob)>,
         ops: Vec<Op>,
         mut head: Option<&Head>,
-        function: &Function,
+        (function, tags): (&Function, &[Tag]),
         lease: &mut Option<Lease>,
     ) -> Result<bool> {
         let records = &self.engine.inner.records;
         let atomic = self.engine.store().info().capabilities.atomic;
-        let Basis { head: mut seen, mut sweep, .. } = self.basis;
+        let Basis { head: mut seen, mut sweep, mut epoch, .. } = self.basis;
+        let mut moves = 0;
         loop {
             let mut batch =
                 Batch { objects: objects.clone(), ops: Vec::with_capacity(ops.len() + 5) };
@@ -291,7 +296,7 @@ impl Ticket {
                 add(About::Lease, Op::Check { key: claim.key.clone(), when });
             }
             if let Some(head) = head {
-                let when = expect(self.basis.epoch);
+                let when = expect(epoch);
                 add(About::Epoch, Op::Check { key: Key::count(EPOCH), when });
                 let entry = NewEntry {
                     object: head.inline.is_none().then_some(head.object),
@@ -328,8 +333,18 @@ impl Ticket {
                     // What a store refuses for and does not show is replaced as well.
                     seen = found.map(|entry| entry.version).or(refused);
                 }
-                // Taken back while we computed: on record, but not the answer.
-                (Some(About::Epoch | About::Sweep), _) => head = None,
+                // Something was taken back while we computed. Where it was this: on record, but not the answer.
+                (Some(About::Epoch), _) => {
+                    let (moved, call) = ((self.basis.epoch, refused), &self.fingerprint);
+                    moves += 1;
+                    if moves > MOVES
+                        || self.engine.is_taken(moved, call, &function.name, tags).await?
+                    {
+                        head = None;
+                    }
+                    epoch = refused;
+                }
+                (Some(About::Sweep), _) => head = None,
                 // Not the write that we know: renewed after all, or over, or another's, who computes now.
                 (Some(About::Lease) | None, Some(lease)) => {
                     if lease.is_taken().await? {
