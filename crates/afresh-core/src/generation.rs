@@ -72,8 +72,8 @@ impl Generation {
         u16::from_le_bytes([low, high]) % SLOTS as u16
     }
 
-    /// FNV-1a of the space's number and the key's bytes: the same in every process.
-    fn slot_of(key: &Key) -> u16 {
+    /// Which slot an entry under a name has: FNV-1a of the space's number and the key's bytes, the same in every process.
+    pub fn slot_of(key: &Key) -> u16 {
         let bytes = [key.space().number()].into_iter().chain(key.bytes().iter().copied());
         let hash = bytes
             .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
@@ -151,6 +151,11 @@ impl Generation {
     /// An answer was changed by somebody who does not count here: what a store does that learns of it.
     pub fn changed(&self, fingerprint: &[u8]) {
         drop(self.begin(vec![Self::slot(fingerprint)]));
+    }
+
+    /// The same of an entry under a name, which has this [slot](Self::slot_of).
+    pub fn changed_slot(&self, slot: u16) {
+        drop(self.begin(vec![slot]));
     }
 
     /// Until this is dropped nothing is known to be right: what a store holds while it is not told of changes.

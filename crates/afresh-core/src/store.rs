@@ -151,7 +151,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     }
 
     /// Whether those counters tell of every change of a named entry or a count too, whoever makes it and through whatever
-    /// other store: nothing of them is kept in front of a store that cannot say so.
+    /// other store: nothing of them is kept in front of a store that cannot say so. Whoever asks is going to rely on it, so
+    /// a server is asked to tell of them from then on.
     fn counts_entries(&self) -> bool {
         false
     }

@@ -111,11 +111,19 @@ impl Engine {
         self.inner.access.hits(fingerprint, times, took_us);
     }
 
-    /// Every change goes through here: those who keep answers in front of the store learn of it.
-    pub(crate) async fn apply(&self, batch: Batch) -> Result<Applied> {
-        let changing = self.inner.generation.as_ref().and_then(|counters| counters.change(&batch));
+    /// Every change goes through here: those of this process who keep answers or entries in front of the store learn of
+    /// it, also where a server would tell them later than whoever makes it is told that it is made.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn apply(&self, batch: Batch) -> Result<Applied> {
+        let counters = self.inner.generation.as_ref();
+        let changing = counters.and_then(|counters| counters.change(&batch));
+        // A store that is near counts these itself.
+        let counters = counters.filter(|_| !self.store().info().capabilities.near);
+        let entries = counters.and_then(|counters| counters.announce(&batch));
         let applied = self.store().apply(batch).await;
-        drop(changing);
+        drop((changing, entries));
         applied
     }
 

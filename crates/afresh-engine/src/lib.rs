@@ -49,7 +49,7 @@ pub use diff::{ArgumentChange, Difference};
 pub use engine::{Clock, Engine, Options};
 pub use explain::{Again, Answer, Asked, Explanation, Nearest, Ran};
 pub use gc::{GcOptions, GcReport};
-pub use hold::Hold;
+pub use hold::{Hold, Holding, Vacancy};
 pub use inside::{Counted, Inner, Inward, Step, Turn};
 pub use log::LogQuery;
 pub use policy::{Early, Evidence, Policy, RAISED, Verdict, judge};

@@ -18,6 +18,12 @@ pub(crate) struct Attached<T> {
 #[allow(unsafe_code, reason = "guarded by the interpreter lock")]
 unsafe impl<T: Send> Sync for Attached<T> {}
 
+impl<T: Default> Default for Attached<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
 impl<T> Attached<T> {
     pub(crate) fn new(value: T) -> Self {
         Self { value: UnsafeCell::new(value), busy: Cell::new(false) }

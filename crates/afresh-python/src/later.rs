@@ -36,8 +36,8 @@ pub(crate) struct Later {
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Makes the result, in the loop's thread.
-type Give = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+/// Makes the result, in the loop's thread; or has more to do for it, and will say so again.
+type Give = Box<dyn FnOnce(&Bound<'_, Later>) -> PyResult<Option<Py<PyAny>>> + Send>;
 
 struct Done {
     later: Py<Later>,
@@ -157,17 +157,14 @@ impl Batch {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         let batch = mem::take(&mut *lock(&self.done));
         for Done { later, give } in batch {
-            let future = later.get().future.bind(py);
+            let later = later.bind(py);
             // Whoever waited has gone; what is dropped with `give` is let go of.
-            if future.call_method0(intern!(py, "done"))?.is_truthy()? {
+            if later.get().future.bind(py).call_method0(intern!(py, "done"))?.is_truthy()? {
                 continue;
             }
-            match give(py) {
-                Ok(value) => future.call_method1(intern!(py, "set_result"), (value,))?,
-                Err(error) => {
-                    future.call_method1(intern!(py, "set_exception"), (error.value(py),))?
-                }
-            };
+            if let Some(given) = give(later).transpose() {
+                later.get().settle(py, given)?;
+            }
         }
         Ok(())
     }
@@ -197,6 +194,16 @@ impl Later {
 }
 
 impl Later {
+    /// Ends the waiting.
+    pub(crate) fn settle(&self, py: Python<'_>, given: PyResult<Py<PyAny>>) -> PyResult<()> {
+        let future = self.future.bind(py);
+        match given {
+            Ok(value) => future.call_method1(intern!(py, "set_result"), (value,)),
+            Err(error) => future.call_method1(intern!(py, "set_exception"), (error.value(py),)),
+        }
+        .map(drop)
+    }
+
     /// What tells that it is [tired](Self::tire): a future that asks is asked again when it is.
     pub(crate) fn tired(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.tired)
@@ -214,13 +221,26 @@ pub(crate) fn run_for<T: Send + 'static>(
         let done = py.detach(|| block_on(work)).or_raise(py)?;
         return give(py, done);
     };
-    let worker = Worker::get(py)?;
+    let give = |later: &Bound<'_, Later>, done: Result<T>| {
+        let done = done.or_raise(later.py())?;
+        give(later.py(), done).map(Some)
+    };
+    go_on(later, work, give)?;
+    py.None().into_py_any(py)
+}
+
+/// Does `work` for `later`; what becomes of it says `give`, in the loop's thread, or goes on from there.
+pub(crate) fn go_on<T: Send + 'static>(
+    later: &Bound<'_, Later>,
+    work: impl Future<Output = T> + Send + 'static,
+    give: impl FnOnce(&Bound<'_, Later>, T) -> PyResult<Option<Py<PyAny>>> + Send + 'static,
+) -> PyResult<()> {
+    let worker = Worker::get(later.py())?;
     let (target, done) = (later.clone().unbind(), worker.done);
     let task = Arc::new(Task {
         work: Mutex::new(Some(Box::pin(async move {
             let result = work.await;
-            let give: Give =
-                Box::new(move |py| result.or_raise(py).and_then(|value| give(py, value)));
+            let give: Give = Box::new(move |later| give(later, result));
             lock(&done).push(Done { later: target, give });
         }))),
         queue: worker.queue,
@@ -228,5 +248,5 @@ pub(crate) fn run_for<T: Send + 'static>(
     });
     *lock(&later.get().task) = Some(Arc::clone(&task));
     task.wake();
-    py.None().into_py_any(py)
+    Ok(())
 }

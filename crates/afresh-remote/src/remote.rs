@@ -254,6 +254,11 @@ impl Store for Remote {
         self.inner.generation()
     }
 
+    fn counts_entries(&self) -> bool {
+        let _within = self.handle.enter();
+        self.inner.counts_entries()
+    }
+
     fn watch(&self, watcher: Arc<dyn Watcher>) -> bool {
         let _within = self.handle.enter();
         self.inner.watch(watcher)

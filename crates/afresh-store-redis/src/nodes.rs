@@ -191,8 +191,9 @@ impl Nodes {
         }
         state.nodes.insert(place, Arc::clone(&node));
         drop(state);
-        if slot == self.records && self.config.track {
-            self.tracking.begin(&node.ear);
+        if slot == self.records && self.config.track && !self.tracking.begin(&node.ear) {
+            // More is asked for since it was made: the next one hears of that too.
+            self.forget();
         }
         Ok(node)
     }
@@ -215,7 +216,7 @@ impl Nodes {
 
     /// Connects, and has the server tell of changes if it is the one of the records.
     async fn dial(self: &Arc<Self>, place: &Place, listen: bool) -> Result<Node> {
-        let ear = Arc::new(Ear::default());
+        let ear = Arc::new(Ear::new(self.tracking.entries()));
         let (nodes, heard) = (Arc::downgrade(self), Arc::downgrade(&ear));
         let told = move |push: PushInfo| {
             if let (Some(nodes), Some(ear)) = (nodes.upgrade(), heard.upgrade()) {
@@ -236,7 +237,7 @@ impl Nodes {
         setup.cmd("HELLO");
         if listen && self.config.track {
             let track = setup.cmd("CLIENT").arg("TRACKING").arg("ON").arg("BCAST");
-            for prefix in self.tracking.prefixes() {
+            for prefix in self.tracking.prefixes(ear.entries()) {
                 track.arg("PREFIX").arg(prefix);
             }
         }
@@ -272,6 +273,14 @@ impl Nodes {
         if push.kind == redis::PushKind::Disconnection {
             self.drop_nodes(|node| Arc::ptr_eq(&node.ear, ear));
         }
+    }
+
+    /// Has the server tell of entries under names too.
+    pub(crate) fn tell_of_entries(self: &Arc<Self>) {
+        if self.tracking.include_entries() {
+            self.forget();
+        }
+        self.keep();
     }
 
     fn lost(&self, node: &Arc<Node>) {

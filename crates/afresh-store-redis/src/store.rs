@@ -220,6 +220,13 @@ impl Store for RedisStore {
         self.nodes.config().track.then(|| self.tracking.generation().clone())
     }
 
+    fn counts_entries(&self) -> bool {
+        if self.nodes.config().track {
+            self.nodes.tell_of_entries();
+        }
+        self.nodes.config().track
+    }
+
     fn watch(&self, watcher: Arc<dyn Watcher>) -> bool {
         if self.nodes.config().track {
             self.tracking.watch(watcher);

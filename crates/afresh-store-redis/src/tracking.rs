@@ -1,5 +1,6 @@
 //! What the server tells of changes by itself: which answers kept in this process are no longer known to be right, and
-//! that a lease was put or removed.
+//! that a lease was put or removed. Of entries under names and of counts, which are changed by many, it tells once somebody
+//! has asked for that ([`Tracking::include_entries`]).
 //!
 //! Invariant: no answer is known to be right while no connection listens. So [`Generation::blind`] is held from the
 //! beginning, until the server has said that it will tell, and again from the moment at which that connection is lost.
@@ -19,6 +20,18 @@ use crate::layout::Layout;
 #[derive(Debug, Default)]
 pub(crate) struct Ear {
     deaf: AtomicBool,
+    /// It hears of entries under names too.
+    entries: bool,
+}
+
+impl Ear {
+    pub(crate) fn new(entries: bool) -> Self {
+        Self { deaf: AtomicBool::new(false), entries }
+    }
+
+    pub(crate) fn entries(&self) -> bool {
+        self.entries
+    }
 }
 
 pub(crate) struct Tracking {
@@ -34,6 +47,8 @@ struct State {
     /// Held while none does.
     blind: Option<Changing>,
     watchers: Vec<Arc<dyn Watcher>>,
+    /// Entries under names are to be told of.
+    entries: bool,
 }
 
 impl Tracking {
@@ -47,9 +62,29 @@ impl Tracking {
         &self.generation
     }
 
-    /// What the server is to tell of: answers and leases.
-    pub(crate) fn prefixes(&self) -> [String; 2] {
-        [Space::Head, Space::Lease].map(|space| self.layout.space(space))
+    /// Whether entries under names are to be told of.
+    pub(crate) fn entries(&self) -> bool {
+        self.state().entries
+    }
+
+    /// Has entries under names told of, from the next connection on; whether that needs another one. Until it is there
+    /// nothing is known to be right.
+    pub(crate) fn include_entries(&self) -> bool {
+        let mut state = self.state();
+        if std::mem::replace(&mut state.entries, true) {
+            return false;
+        }
+        if state.ear.take().is_some() {
+            state.blind = Some(self.generation.blind());
+        }
+        true
+    }
+
+    /// What the server is to tell of: answers and leases, and what else was asked for.
+    pub(crate) fn prefixes(&self, entries: bool) -> Vec<String> {
+        let all = [Space::Head, Space::Lease, Space::Named, Space::Count];
+        let told = if entries { &all[..] } else { &all[..2] };
+        told.iter().map(|space| self.layout.space(*space)).collect()
     }
 
     pub(crate) fn watch(&self, watcher: Arc<dyn Watcher>) {
@@ -74,7 +109,10 @@ impl Tracking {
         match self.layout.key(name) {
             Some((Space::Head, key)) => self.generation.changed(key),
             Some((space, key)) => {
-                if let Ok(key) = Key::new(space, key.to_vec()) {
+                let Ok(key) = Key::new(space, key.to_vec()) else { return };
+                if matches!(space, Space::Named | Space::Count) {
+                    self.generation.changed_slot(Generation::slot_of(&key));
+                } else {
                     self.watchers().iter().for_each(|watcher| watcher.changed(&key));
                 }
             }
@@ -88,17 +126,22 @@ impl Tracking {
         self.watchers().iter().for_each(|watcher| watcher.missed());
     }
 
-    /// From now on this connection listens, unless it has ended already.
-    pub(crate) fn begin(&self, ear: &Arc<Ear>) {
+    /// From now on this connection listens, unless it has ended already; whether it hears of all that is asked for. If not,
+    /// it is to be made anew.
+    pub(crate) fn begin(&self, ear: &Arc<Ear>) -> bool {
         let mut state = self.state();
+        if state.entries && !ear.entries {
+            return false;
+        }
         if ear.deaf.load(Ordering::Acquire) {
-            return;
+            return true;
         }
         state.ear = Some(Arc::clone(ear));
         let blind = state.blind.take();
         drop(state);
         drop(blind);
         self.watchers().iter().for_each(|watcher| watcher.missed());
+        true
     }
 
     /// This connection no longer listens.
@@ -131,6 +174,21 @@ impl fmt::Debug for Tracking {
 mod tests {
     use super::*;
     use afresh_core::Fingerprint;
+
+    #[test]
+    fn who_asks_for_entries_trusts_no_connection_that_was_made_before() {
+        let tracking = Tracking::new(Layout::new("t:1"));
+        let print = Fingerprint::new([7; 32]);
+        let (old, late, new) =
+            (Arc::new(Ear::default()), Arc::new(Ear::default()), Arc::new(Ear::new(true)));
+        assert!(tracking.begin(&old));
+        assert!(tracking.include_entries() && !tracking.include_entries());
+        assert!(tracking.generation().stamp(&print).is_none());
+        assert!(!tracking.begin(&late), "it hears of answers and leases only");
+        assert!(tracking.generation().stamp(&print).is_none());
+        assert!(tracking.begin(&new));
+        assert!(tracking.generation().stamp(&print).is_some());
+    }
 
     #[test]
     fn nothing_is_known_without_a_connection() {

@@ -1,7 +1,7 @@
 //! Who is told of changes: PostgreSQL's `NOTIFY`, sent by the transaction that makes them.
 //!
-//! Told are of every lease that is put or removed, and of every answer that is replaced or removed, which keeps the
-//! counters of [`Generation`] truthful. Invariant: while this process is not listening, or not known to be, the
+//! Told are of every lease that is put or removed, of every answer and every entry under a name that is replaced or
+//! removed, and of every count, which keeps the counters of [`Generation`] truthful. Invariant: while this process is not listening, or not known to be, the
 //! counters are blind, so that no answer kept in front of the store counts as right; and whoever watches is told that
 //! something may have been missed. A connection that is silent is asked every second whether it is alive.
 
@@ -54,6 +54,9 @@ pub(crate) fn tell(sql: &Sql, changes: &[Change]) -> Vec<Statement> {
             Space::Lease => id,
             // An answer where there was none makes nothing wrong that anybody keeps.
             Space::Head if change.over => id.slice(..id.len().min(1 + SLOT)),
+            // That there is no count is kept too.
+            Space::Named if !change.over => continue,
+            Space::Named | Space::Count => slot(&change.key),
             _ => continue,
         };
         if text.len() + 2 * said.len() + 1 > PAYLOAD {
@@ -74,7 +77,13 @@ pub(crate) fn tell(sql: &Sql, changes: &[Change]) -> Vec<Statement> {
     texts.into_iter().map(notify).collect()
 }
 
-/// The keys that a notification names: whole ones of leases, the beginning of others.
+/// What is told of an entry under a name: its space, and its counter.
+fn slot(key: &Key) -> Bytes {
+    let [low, high] = Generation::slot_of(key).to_le_bytes();
+    vec![key.space().number(), low, high].into()
+}
+
+/// The keys that a notification names: whole ones of leases, what the counters of others go by.
 fn keys(payload: &str) -> impl Iterator<Item = Key> {
     payload.split_ascii_whitespace().filter_map(|word| {
         let digits = word.as_bytes().as_chunks::<2>().0;
@@ -139,10 +148,12 @@ async fn hears(
     match timeout(PULSE, said.recv()).await {
         Ok(Some(payload)) => {
             for key in keys(&payload) {
-                if key.space() == Space::Head {
-                    generation.changed(key.bytes());
-                } else {
-                    watchers.each(|watcher| watcher.changed(&key));
+                match (key.space(), key.bytes().as_ref()) {
+                    (Space::Head, bytes) => generation.changed(bytes),
+                    (Space::Named | Space::Count, [low, high]) => {
+                        generation.changed_slot(u16::from_le_bytes([*low, *high]));
+                    }
+                    _ => watchers.each(|watcher| watcher.changed(&key)),
                 }
             }
             true

@@ -148,6 +148,10 @@ impl Store for SqlStore {
         self.told.as_ref().map(|(generation, _)| generation.clone())
     }
 
+    fn counts_entries(&self) -> bool {
+        self.told.is_some()
+    }
+
     fn watch(&self, watcher: Arc<dyn Watcher>) -> bool {
         match &self.told {
             Some((_, watchers)) => {

@@ -14,18 +14,20 @@ from contextvars import ContextVar
 from enum import Enum
 
 from afresh import warn
-from afresh.cache.steps import Ask, Call, adrive, drive
+from afresh.cache.steps import Call, adrive, drive
 from afresh.errors import AfreshError, ConfigError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar
+    from typing import Any, Concatenate, ParamSpec, TypeVar
 
     from afresh.cache.commands import SyncCache
-    from afresh.cache.steps import Steps
+    from afresh.cache.steps import Doing, Steps
 
-    F = TypeVar("F", bound=Callable[..., Any])
+    P = ParamSpec("P")
+    R = TypeVar("R")
+    S = TypeVar("S")
     Middleware = Callable[..., Any]
 
 
@@ -72,13 +74,13 @@ _FURTHER = frozenset(("get", "get_many", "get_match", "get_raw", "incr"))
 _LOCKS = frozenset(("set_lock", "unlock", "is_locked"))
 
 
-def command(raw: F) -> F:
-    """Makes a method of a cache one that others may stand around."""
+def command(raw: Callable[Concatenate[S, P], Doing[R]]) -> Callable[Concatenate[S, P], R]:
+    """Makes the steps of a command, as a method of a cache, the command itself, which others may stand around."""
 
     @functools.wraps(raw)
-    def through(self: SyncCache, *args: Any, **kwargs: Any) -> Any:
+    def through(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self._around.idle:
-            return raw(self, *args, **kwargs)
+            return drive(raw(self, *args, **kwargs))
         return drive(self._around.steps("threads", raw, args, kwargs))
 
     through.raw = raw  # type: ignore[attr-defined]
@@ -115,18 +117,14 @@ class Around:
         raw: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        ask: Callable[..., Ask | Call] | None = None,
+        ask: Callable[..., Steps] | None = None,
         locks: bool = True,
     ) -> Steps:
-        """A command with everything around it; ``ask`` is what carries it out, if not the method itself. Without
+        """A command with everything around it; ``ask`` is what carries it out, if not the steps of the method. Without
         ``locks`` a transaction locks nothing for it."""
         name = raw.__name__.lstrip("_")
         about, args, kwargs = _arranged(raw, args, kwargs)
-        if ask is None:
-
-            def ask(*args: Any, **kwargs: Any) -> Ask:
-                return Ask(self._core._near(), functools.partial(raw, self._core, *args, **kwargs))
-
+        ask = ask or functools.partial(raw, self._core)
         carry = _Carry(self._core, self.callbacks, face, name, about, ask, locks)
         groups = self._groups(about, args, kwargs)
         if len(groups) > 1:
@@ -203,7 +201,7 @@ class _Carry:
         face: str,
         name: str,
         about: str,
-        ask: Callable[..., Ask | Call],
+        ask: Callable[..., Steps],
         locks: bool,
     ) -> None:
         self._core, self._callbacks, self._about, self._ask = core, callbacks, about, ask
@@ -218,8 +216,8 @@ class _Carry:
             yield from running.lock(_keys(self._about, args, kwargs))
         if _further.get() and name in _FURTHER:
             # As if nothing had been there: for a counter too, which then begins anew.
-            yield Ask(core._near(), _forget, core, self._about, args, kwargs)
-        result = yield self._ask(*args, **kwargs)
+            yield from _forget(core, self._about, args, kwargs)
+        result = yield from self._ask(*args, **kwargs)
         yield from self._callbacks.tell(self, kwargs.get("key"), result, core)
         return result
 
@@ -289,14 +287,15 @@ def _completed(coroutine: Any) -> Any:
     )
 
 
-def _forget(core: SyncCache, about: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _forget(core: SyncCache, about: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Steps:
     """Deletes what a command would find."""
     keys = _keys(about, args, kwargs)
-    if about == "pattern":
-        keys = [key for page in core._pages(kwargs["pattern"], 1000, False) for key in page]
     try:
+        if about == "pattern":
+            for pages in core._pages(kwargs["pattern"], 1000, False):
+                keys += (yield from pages)
         for key in keys:
-            core._routes.of(key).kv.delete(key)
+            yield core._routes.of(key).ask("delete", key)
     except AfreshError as error:
         core._degrade(error)
 

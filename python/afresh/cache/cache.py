@@ -1,7 +1,8 @@
 """The key-value face for event loops: the commands of ``SyncCache``, to be awaited.
 
-A store that is near answers when it is awaited, without a task or a turn of the loop; any other is asked in a thread,
-so that the loop never stands still. There is no second implementation here.
+A store that is near answers when it is awaited, without a task or a turn of the loop. One on a server is awaited, any
+number of commands at once on one connection; one of the user's own is asked in a thread. So the loop never stands still.
+There is no second implementation here.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from afresh.cache.commands import _BATCH, SyncCache
 from afresh.cache.decorators import Decorators
 from afresh.cache.locks import Lock
 from afresh.cache.state import AwaitedStateCommands
-from afresh.cache.steps import Call, adrive
+from afresh.cache.steps import adrive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from typing import Any
 
     from afresh.cache.around import Callbacks, Command, Heard
     from afresh.cache.detect import Detect
+    from afresh.cache.steps import Steps
     from afresh.cache.switch import Disabling
     from afresh.cache.transaction import Transaction, TransactionMode
     from afresh.cache.ttl import Span
@@ -51,25 +53,16 @@ class Cache(AwaitedStateCommands, Decorators):
         return cache
 
     def _wire(self) -> None:
-        plain: Callable[..., Awaitable[Any]] = _Ready if self.sync._near() else _apart
-        self._do = plain if self.sync._around.idle else self._through
+        self._do = _Ready if self.sync._near() and self.sync._around.idle else self._steps
 
-    def _through(self, call: Any, *args: Any) -> Awaitable[Any]:
-        """A command with what stands around it; ``call`` may be a partial of one."""
+    def _steps(self, call: Any, *args: Any) -> Awaitable[Any]:
+        """A command as what it is made of, with what stands around it; ``call`` may be a partial of one."""
         method, kwargs = (call.func, call.keywords) if isinstance(call, functools.partial) else (call, {})
-        if method == self.sync.get:
-            method = self.sync._get
-        elif method == self.sync.set:
-            method = self.sync._set
-        raw = getattr(method, "raw", None)
-        if raw is None:
-            return _Ready(call, *args) if self.sync._near() else _apart(call, *args)
+        # `get` and `set` are the base's.
+        raw = getattr(method, "raw", None) or getattr(self.sync, f"_{method.__name__}").raw
+        if self.sync._around.idle:
+            return adrive(raw(self.sync, *args, **kwargs))
         return adrive(self.sync._around.steps("loops", raw, args, kwargs))
-
-    async def _around(self, method: Any, own: Callable[..., Any], *args: Any) -> Any:
-        """The same for a command that this face carries out in a way of its own."""
-        steps = self.sync._around.steps("loops", method.raw, args, {}, functools.partial(_call, own))
-        return await adrive(steps)
 
     def setup(
         self,
@@ -89,7 +82,8 @@ class Cache(AwaitedStateCommands, Decorators):
         """Keeps the keys that begin with ``prefix`` in the store at ``url``, an address, a path or a store object.
 
         ``compress`` is "zstd", "gzip", "zlib", "bz2" or "lzma". With ``client_side`` what is read of a shared store is
-        kept in this process too (up to ``size``), and is still never older than what the store has. ``middlewares`` stand
+        kept in this process too (up to ``size``), and is still never older than what the store has, or a server has told
+        of; a store that cannot tell is refused. ``middlewares`` stand
         around the commands on these keys, the last outermost. ``options`` are those of a backend of your own
         (``register_backend``).
         """
@@ -120,11 +114,11 @@ class Cache(AwaitedStateCommands, Decorators):
         """Says now, rather than at the first use, if a store cannot be reached. With arguments, ``setup`` comes first."""
         if args or kwargs:
             self.setup(*args, **kwargs)
-        return self._do(self.sync.init)
+        return adrive(self.sync._init())
 
     def close(self) -> Awaitable[None]:
         """Lets go of the stores; the next use needs ``setup``."""
-        return self._do(self.sync.close)
+        return _Ready(self.sync.close)
 
     def get(self, key: str, default: Any = None) -> Awaitable[Any]:
         """The value, or ``default``. Every caller gets a value of their own."""
@@ -147,28 +141,20 @@ class Cache(AwaitedStateCommands, Decorators):
 
     def get_key_tags(self, key: str) -> Awaitable[tuple[str, ...]]:
         """The tags that an entry was stored with."""
-        return self._do(self.sync.get_key_tags, key)
+        return adrive(self.sync._get_key_tags(key))
 
-    async def get_keys_count(self) -> int:
+    def get_keys_count(self) -> Awaitable[int]:
         """How many entries there are. Looks at each."""
-        if not self.sync._around.idle:
-            return int(await self._around(SyncCache.get_keys_count, self._count))
-        return await self._count()
+        return self._steps(self.sync.get_keys_count)
 
     async def scan(self, pattern: str, batch_size: int = _BATCH) -> AsyncIterator[str]:
         """The keys that match: ``*`` stands for anything, ``\\*`` for a star."""
-        found = self._scan(pattern, batch_size)
-        if not self.sync._around.idle:
-            found = await self._around(SyncCache.scan, self._scan, pattern, batch_size)
-        async for key in found:
+        async for key in await self._matching(SyncCache.scan, pattern, batch_size, False):
             yield key
 
     async def get_match(self, pattern: str, batch_size: int = _BATCH) -> AsyncIterator[tuple[str, Any]]:
         """The keys that match, with their values."""
-        found = self._get_match(pattern, batch_size)
-        if not self.sync._around.idle:
-            found = await self._around(SyncCache.get_match, self._get_match, pattern, batch_size)
-        async for entry in found:
+        async for entry in await self._matching(SyncCache.get_match, pattern, batch_size, True):
             yield entry
 
     def ping(self, message: bytes | None = None) -> Awaitable[bytes]:
@@ -218,11 +204,9 @@ class Cache(AwaitedStateCommands, Decorators):
         """How many there were."""
         return self._do(self.sync.delete_many, *keys)
 
-    async def delete_match(self, pattern: str) -> int:
+    def delete_match(self, pattern: str) -> Awaitable[int]:
         """Deletes the keys that match; how many there were."""
-        if not self.sync._around.idle:
-            return int(await self._around(SyncCache.delete_match, self._delete_match, pattern))
-        return await self._delete_match(pattern)
+        return self._steps(self.sync.delete_match, pattern)
 
     def delete_tags(self, *tags: str) -> Awaitable[None]:
         """Takes back everything that was stored with one of these tags, and what is being computed with them."""
@@ -235,7 +219,7 @@ class Cache(AwaitedStateCommands, Decorators):
 
     def clear(self) -> Awaitable[None]:
         """Removes all entries of this cache, and nothing else that is in its stores."""
-        return self._do(self.sync.clear)
+        return self._steps(self.sync.clear)
 
     def set_lock(self, key: str, value: str, expire: Span) -> Awaitable[bool]:
         """Takes a lock for the owner ``value``; whether nobody has it."""
@@ -245,11 +229,9 @@ class Cache(AwaitedStateCommands, Decorators):
         """Gives a lock back, if ``value`` is its owner; whether it was."""
         return self._do(self.sync.unlock, key, value)
 
-    async def is_locked(self, key: str, wait: float | None = None, step: float = 0.1) -> bool:
+    def is_locked(self, key: str, wait: float | None = None, step: float = 0.1) -> Awaitable[bool]:
         """Whether somebody has the lock; with ``wait``, whether still so after that many seconds."""
-        if not self.sync._around.idle:
-            return bool(await self._around(SyncCache.is_locked, self._is_locked, key, wait, step))
-        return await self._is_locked(key, wait, step)
+        return self._steps(self.sync.is_locked, key, wait, step)
 
     def lock(self, key: str, expire: Span, wait: bool | float = True) -> Lock:
         """A block that one owner at a time is in. ``expire`` is for owners that vanish; who must not wait, or not that
@@ -325,47 +307,20 @@ class Cache(AwaitedStateCommands, Decorators):
     def _core(self) -> SyncCache:
         return self.sync
 
-    async def _is_locked(self, key: str, wait: float | None, step: float) -> bool:
-        return bool(await adrive(self.sync._is_locked(key, wait, step)))
+    async def _matching(self, method: Any, pattern: str, batch: int, values: bool) -> AsyncIterator[Any]:
+        """What matches, page after page, with what stands around looking for it."""
 
-    async def _count(self) -> int:
-        if self.sync.is_disable("get_keys_count"):
-            return 0
-        return sum([len(page) async for page in self._turns(self.sync._pages("*", 1000, False))])
+        async def found(pattern: str, batch_size: int) -> AsyncIterator[Any]:
+            if not self.sync.is_disable(method.__name__):
+                for page in self.sync._pages(pattern, batch_size, values):
+                    for one in await adrive(page):
+                        yield one
 
-    async def _scan(self, pattern: str, batch_size: int) -> AsyncIterator[Any]:
-        if not self.sync.is_disable("scan"):
-            async for page in self._turns(self.sync._pages(pattern, batch_size, False)):
-                for key in page:
-                    yield key
+        def ask(pattern: str, batch_size: int) -> Steps:
+            return found(pattern, batch_size)
+            yield
 
-    async def _get_match(self, pattern: str, batch_size: int) -> AsyncIterator[Any]:
-        if not self.sync.is_disable("get_match"):
-            async for page in self._turns(self.sync._pages(pattern, batch_size, True)):
-                for entry in page:
-                    yield entry
-
-    async def _delete_match(self, pattern: str) -> int:
-        return sum([count async for count in self._turns(self.sync._delete_match(pattern))])
-
-    async def _turns(self, pages: Iterator[Any]) -> AsyncIterator[Any]:
-        """One page after the other, and the loop's turn between them."""
-        import asyncio
-
-        while True:
-            page = await self._do(next, pages, None)
-            if page is None:
-                return
-            yield page
-            await asyncio.sleep(0)
-
-
-def _call(own: Callable[..., Any], *args: Any, **kwargs: Any) -> Call:
-    return Call(own, args, kwargs)
-
-
-async def _apart(call: Callable[..., Any], *args: Any) -> Any:
-    """A call in a thread of its own."""
-    import asyncio
-
-    return await asyncio.to_thread(call, *args)
+        if self.sync._around.idle:
+            return found(pattern, batch)
+        around = self.sync._around.steps("loops", method.raw, (pattern, batch), {}, ask)
+        return await adrive(around)  # type: ignore[no-any-return]

@@ -6,8 +6,6 @@ reading, and storing. Where it would (deleting, counting, locking) it raises.
 
 from __future__ import annotations
 
-import functools
-
 from afresh import _afresh, warn
 from afresh.cache import routes, ttl
 from afresh.cache.around import Around, Nothing, command
@@ -16,7 +14,7 @@ from afresh.cache.detect import Detect, Detectors
 from afresh.cache.flights import Flight, Flights
 from afresh.cache.locks import Lock, Waiters
 from afresh.cache.state import StateCommands
-from afresh.cache.steps import Ask, Call, Wait, drive
+from afresh.cache.steps import Call, Wait, drive
 from afresh.cache.switch import Disabling, Switches
 from afresh.cache.tagging import Registered
 from afresh.cache.transaction import Transaction, TransactionMode, Transactions
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from afresh.cache.around import Callbacks, Command, Heard
-    from afresh.cache.steps import Steps
+    from afresh.cache.steps import Doing, Steps
     from afresh.cache.ttl import Span
 
 #: What ``get_expire`` answers for an entry without an end, and for none.
@@ -90,7 +88,8 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
         """Keeps the keys that begin with ``prefix`` in the store at ``url``, an address, a path or a store object.
 
         ``compress`` is "zstd", "gzip", "zlib", "bz2" or "lzma". With ``client_side`` what is read of a shared store is
-        kept in this process too (up to ``size``), and is still never older than what the store has. ``middlewares`` stand
+        kept in this process too (up to ``size``), and is still never older than what the store has, or a server has told
+        of; a store that cannot tell is refused. ``middlewares`` stand
         around the commands on these keys, the last outermost. ``options`` are those of a backend of your own
         (``register_backend``).
         """
@@ -140,8 +139,11 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
         """Says now, rather than at the first use, if a store cannot be reached. With arguments, ``setup`` comes first."""
         if args or kwargs:
             self.setup(*args, **kwargs)
+        drive(self._init())
+
+    def _init(self) -> Steps:
         for route in self._routes.all:
-            route.kv.exists("")
+            yield route.ask("exists", "")
         self._ready = True
 
     def close(self) -> None:
@@ -154,66 +156,71 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
 
     # `get` and `set` are the base's, which comes here where it is not just a look into memory.
     @command
-    def _get(self, key: str, default: Any = None) -> Any:
-        return self._read("get", key, default, lambda kv: kv.get(key, default))
+    def _get(self, key: str, default: Any = None) -> Steps:
+        return (yield from self._read("get", key, default, "get", key, default))
 
     @command
-    def get_many(self, *keys: str, default: Any = None) -> tuple[Any, ...]:
+    def get_many(self, *keys: str, default: Any = None) -> Doing[tuple[Any, ...]]:
         """The values in the order of the keys."""
         found: dict[str, Any] = {}
         for route, some in self._split(keys):
             some = [key for key in some if not self._switches.off("get_many", key)]
             try:
-                found.update(zip(some, route.kv.get_many(some, default)))
+                found.update(zip(some, (yield route.ask("get_many", some, default))))
             except AfreshError as error:
                 self._degrade(error)
         warn.emit()
         return tuple(found.get(key, default) for key in keys)
 
     @command
-    def exists(self, key: str) -> bool:
-        return bool(self._read("exists", key, False, lambda kv: kv.exists(key)))
+    def exists(self, key: str) -> Doing[bool]:
+        return bool((yield from self._read("exists", key, False, "exists", key)))
 
     @command
-    def get_expire(self, key: str) -> float:
+    def get_expire(self, key: str) -> Doing[float]:
         """Seconds that an entry has left; ``UNLIMITED`` where it has no end, ``NOT_EXIST`` where there is none."""
-        return float(self._read("get_expire", key, NOT_EXIST, lambda kv: kv.left(key)))
+        return float((yield from self._read("get_expire", key, NOT_EXIST, "left", key)))
 
     @command
-    def get_size(self, key: str) -> int:
+    def get_size(self, key: str) -> Doing[int]:
         """Bytes that an entry takes, roughly."""
-        return int(self._read("get_size", key, 0, lambda kv: kv.size(key)))
+        return int((yield from self._read("get_size", key, 0, "size", key)))
 
     def get_key_tags(self, key: str) -> tuple[str, ...]:
         """The tags that an entry was stored with."""
-        return tuple(self._read("get", key, (), lambda kv: kv.tags(key)))
+        return drive(self._get_key_tags(key))  # type: ignore[no-any-return]
+
+    def _get_key_tags(self, key: str) -> Steps:
+        return (yield from self._read("get", key, (), "tags", key))
 
     @command
-    def get_keys_count(self) -> int:
+    def get_keys_count(self) -> Doing[int]:
         """How many entries there are. Looks at each."""
-        if self._switches.off("get_keys_count"):
-            return 0
-        return sum(len(names) for names in self._pages("*", 1000, False))
+        count = 0
+        if not self._switches.off("get_keys_count"):
+            for page in self._pages("*", 1000, False):
+                count += len((yield from page))
+        return count
 
     @command
-    def scan(self, pattern: str, batch_size: int = _BATCH) -> Iterator[str]:
+    def scan(self, pattern: str, batch_size: int = _BATCH) -> Doing[Iterator[str]]:
         """The keys that match: ``*`` stands for anything, ``\\*`` for a star."""
-        if not self._switches.off("scan"):
-            for page in self._pages(pattern, batch_size, False):
-                yield from page
+        pages = () if self._switches.off("scan") else self._pages(pattern, batch_size, False)
+        return (key for page in pages for key in drive(page))
+        yield
 
     @command
-    def get_match(self, pattern: str, batch_size: int = _BATCH) -> Iterator[tuple[str, Any]]:
+    def get_match(self, pattern: str, batch_size: int = _BATCH) -> Doing[Iterator[tuple[str, Any]]]:
         """The keys that match, with their values."""
-        if not self._switches.off("get_match"):
-            for page in self._pages(pattern, batch_size, True):
-                yield from page
+        pages = () if self._switches.off("get_match") else self._pages(pattern, batch_size, True)
+        return (entry for page in pages for entry in drive(page))
+        yield
 
     @command
-    def ping(self, message: bytes | None = None) -> bytes:
+    def ping(self, message: bytes | None = None) -> Doing[bytes]:
         """Raises if a store cannot be reached."""
         for route in self._routes.all:
-            route.kv.exists("")
+            yield route.ask("exists", "")
         return b"PONG" if message is None else message
 
     # Writing
@@ -226,28 +233,28 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
         expire: Span = None,
         exist: bool | None = None,
         tags: Sequence[str] = (),
-    ) -> bool:
-        return self._put("set", key, value, expire, exist, tags)
+    ) -> Steps:
+        return (yield from self._put("set", key, value, expire, exist, tags))
 
     @command
-    def set_many(self, pairs: Mapping[str, Any], expire: Span = None, tags: Sequence[str] = ()) -> None:
+    def set_many(self, pairs: Mapping[str, Any], expire: Span = None, tags: Sequence[str] = ()) -> Doing[None]:
         for key, value in pairs.items():
-            self._put("set_many", key, value, expire, None, tags)
+            yield from self._put("set_many", key, value, expire, None, tags)
 
     @command
-    def incr(self, key: str, value: int = 1, expire: Span = None, tags: Sequence[str] = ()) -> int:
+    def incr(self, key: str, value: int = 1, expire: Span = None, tags: Sequence[str] = ()) -> Doing[int]:
         """Adds to a number, in one step; the new number. One that begins now lasts for ``expire``."""
         if self._switches.off("incr", key):
             return 0
         tags = self._registered.of(key, tags)
-        return int(self._routes.of(key).kv.incr(key, value, ttl.seconds(expire), list(tags) or None))
+        return int((yield self._routes.of(key).ask("incr", key, value, ttl.seconds(expire), list(tags) or None)))
 
     @command
-    def expire(self, key: str, timeout: Span) -> bool:
+    def expire(self, key: str, timeout: Span) -> Doing[bool]:
         """Sets how long an entry lasts from now on; whether there is one."""
         if self._switches.off("expire", key):
             return False
-        return bool(self._routes.of(key).kv.expire(key, ttl.seconds(timeout)))
+        return bool((yield self._routes.of(key).ask("expire", key, ttl.seconds(timeout))))
 
     def get_or_set(self, key: str, default: Any, expire: Span = None, tags: Sequence[str] = ()) -> Any:
         """The value; where there is none, ``default`` (a value, or a callable that is called once for all who wait)."""
@@ -256,45 +263,47 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
     # Taking away
 
     @command
-    def delete(self, key: str) -> bool:
+    def delete(self, key: str) -> Doing[bool]:
         """Whether there was one."""
         if self._switches.off("delete", key):
             return False
-        return self._delete(key)
+        return bool((yield from self._delete(key)))
 
     @command
-    def delete_many(self, *keys: str) -> int:
+    def delete_many(self, *keys: str) -> Doing[int]:
         """How many there were."""
-        if self._switches.off("delete_many"):
-            return 0
-        return sum(self._delete(key) for key in keys if not self._switches.off("delete", key))
+        count = 0
+        if not self._switches.off("delete_many"):
+            for key in keys:
+                if not self._switches.off("delete", key):
+                    count += yield from self._delete(key)
+        return count
 
     @command
-    def delete_match(self, pattern: str) -> int:
+    def delete_match(self, pattern: str) -> Doing[int]:
         """Deletes the keys that match; how many there were."""
-        return sum(self._delete_match(pattern))
+        return int((yield from self._delete_match(pattern)))
 
     @command
-    def delete_tags(self, *tags: str) -> None:
+    def delete_tags(self, *tags: str) -> Doing[None]:
         """Takes back everything that was stored with one of these tags, and what is being computed with them."""
         if self._switches.off("delete_tags"):
             return
         for route in self._routes.every():
             for tag in tags:
-                route.kv.bump(tag)
+                yield route.ask("bump", tag)
 
     @command
-    def clear(self) -> None:
+    def clear(self) -> Doing[None]:
         """Removes all entries of this cache, and nothing else that is in its stores."""
         if self._switches.off("clear"):
             return
-        self._revoke_match("*")
+        yield from self._revoke_match("*")
         for route in self._routes.every():
             if not route.prefix:
-                route.kv.clear()
+                yield route.ask("clear")
         # A route with a prefix may share its store with others of this cache.
-        for _ in self._delete_match("*"):
-            pass
+        yield from self._delete_match("*")
 
     def register_tag(self, tag: str, key_template: str) -> None:
         """What is stored from now on under a key that matches gets the tag, whose fields are filled in from the key:
@@ -305,26 +314,35 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
     # Locks
 
     @command
-    def set_lock(self, key: str, value: str, expire: Span) -> bool:
+    def set_lock(self, key: str, value: str, expire: Span) -> Doing[bool]:
         """Takes a lock for the owner ``value``; whether nobody has it."""
         if self._switches.off("set_lock", key):
             return True
-        return bool(self._routes.of(key).kv.lock(key, value, _lock_span(expire)))
+        return bool((yield self._routes.of(key).ask("lock", key, value, _lock_span(expire))))
 
     @command
-    def unlock(self, key: str, value: str) -> bool:
+    def unlock(self, key: str, value: str) -> Doing[bool]:
         """Gives a lock back, if ``value`` is its owner; whether it was."""
         if self._switches.off("unlock", key):
             return True
-        given = self._routes.of(key).kv.unlock(key, value)
+        given: bool = yield self._routes.of(key).ask("unlock", key, value)
         if given:
             self._waiters.wake(key)
-        return bool(given)
+        return given
 
     @command
-    def is_locked(self, key: str, wait: float | None = None, step: float = 0.1) -> bool:
+    def is_locked(self, key: str, wait: float | None = None, step: float = 0.1) -> Doing[bool]:
         """Whether somebody has the lock; with ``wait``, whether still so after that many seconds."""
-        return bool(drive(self._is_locked(key, wait, step)))
+        import time
+
+        route = self._routes.of(key)
+        ends = time.monotonic() + (wait or 0)
+        while True:
+            left = yield route.ask("locked", key)
+            now = time.monotonic()
+            if left is None or now >= ends:
+                return left is not None
+            yield Wait(None, min(step, left, ends - now))
 
     def lock(self, key: str, expire: Span, wait: bool | float = True) -> Lock:
         """A block that one owner at a time is in. ``expire`` is for owners that vanish; who must not wait, or not that
@@ -409,11 +427,11 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
 
     # What the commands are made of
 
-    def _read(self, command: str, key: str, default: Any, ask: Callable[[Any], Any]) -> Any:
+    def _read(self, command: str, key: str, default: Any, method: str, *args: Any) -> Steps:
         if self._switches.off(command, key):
             return default
         try:
-            return ask(self._routes.of(key).kv)
+            return (yield self._routes.of(key).ask(method, *args))
         except ConfigError:
             raise
         except AfreshError as error:
@@ -439,7 +457,7 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
     def _steps(self, face: str, method: Any, *args: Any, **kwargs: Any) -> Steps:
         """A command as steps of something larger."""
         if self._around.idle:
-            return (yield Ask(self._near(), functools.partial(method.raw, self, *args, **kwargs)))
+            return (yield from method.raw(self, *args, **kwargs))
         return (yield from self._around.steps(face, method.raw, args, kwargs))
 
     def _near(self) -> bool:
@@ -457,15 +475,15 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
         expire: Span,
         exist: bool | None,
         tags: Sequence[str],
-    ) -> bool:
+    ) -> Steps:
         if self._switches.off(command, key):
             return False
         keep = expire == ttl.KEEP
         span = None if keep else ttl.seconds(expire)
-        kv, tags = self._routes.of(key).kv, self._registered.of(key, tags)
-        raw = command == "set_raw"
+        route, tags = self._routes.of(key), self._registered.of(key, tags)
+        said = {"keep": keep, "exist": exist, "tags": list(tags) or None, "raw": command == "set_raw"}
         try:
-            return bool(kv.set(key, value, span, keep=keep, exist=exist, tags=list(tags) or None, raw=raw))
+            return (yield route.ask("set", key, value, span, **said))
         except (ConfigError, CodecError):
             raise
         except AfreshError as error:
@@ -480,29 +498,40 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
             parts.setdefault(id(route), (route, []))[1].append(key)
         yield from parts.values()
 
-    def _pages(self, pattern: str, batch: int, values: bool) -> Iterator[list[Any]]:
+    def _pages(self, pattern: str, batch: int, values: bool) -> Iterator[Doing[list[Any]]]:
+        """Page after page of what matches; each is steps, to be gone through before the next."""
         for route in self._routes.matching(pattern):
-            cursor = None
-            while True:
-                found, cursor = route.kv.page(pattern, cursor, batch, values)
-                if len(self._routes.all) > 1:
-                    found = [one for one in found if self._routes.of(one[0] if values else one) is route]
-                yield found
-                if cursor is None:
-                    break
+            cursors: list[bytes | None] = [None]
+            while cursors:
+                yield self._page(route, pattern, cursors, batch, values)
+
+    def _page(
+        self, route: routes.Route, pattern: str, cursors: list[bytes | None], batch: int, values: bool
+    ) -> Steps:
+        found, cursor = yield route.ask("page", pattern, cursors.pop(), batch, values)
+        if cursor is not None:
+            cursors.append(cursor)
+        if len(self._routes.all) > 1:
+            found = [one for one in found if self._routes.of(one[0] if values else one) is route]
+        # Others have their turn.
+        yield Wait(None, 0)
         warn.emit()
+        return found
 
-    def _delete(self, key: str) -> bool:
-        self._revoke(key)
-        return bool(self._routes.of(key).kv.delete(key))
+    def _delete(self, key: str) -> Steps:
+        yield from self._revoke(key)
+        return (yield self._routes.of(key).ask("delete", key))
 
-    def _delete_match(self, pattern: str) -> Iterator[int]:
-        """Deletes, page by page."""
+    def _delete_match(self, pattern: str) -> Steps:
+        """Deletes, page by page; how many there were."""
+        count = 0
         if self._switches.off("delete_match"):
-            return
-        self._revoke_match(pattern)
+            return count
+        yield from self._revoke_match(pattern)
         for page in self._pages(pattern, 1000, False):
-            yield sum(bool(self._routes.of(key).kv.delete(key)) for key in page)
+            for key in (yield from page):
+                count += yield self._routes.of(key).ask("delete", key)
+        return count
 
     def _get_or_set(self, face: str, key: str, default: Any, expire: Span, tags: Sequence[str]) -> Steps:
         span = ttl.seconds(expire)
@@ -521,7 +550,7 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
             found = yield from look()
             if found is not None:
                 return found[0]
-            marks = yield Ask(route.near, self._begin, flight, tags)
+            marks = yield from self._begin(flight, tags)
             value = default if make is None else (yield make)
             yield from self._store(face, flight, key, value, span, marks, 0)
             return value
@@ -536,7 +565,7 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
             if hasattr(default, "__await__") and hasattr(default, "close"):
                 default.close()
 
-    def _begin(self, flight: Flight, tags: Sequence[str]) -> Any:
+    def _begin(self, flight: Flight, tags: Sequence[str]) -> Steps:
         """To be done before a value is computed: its tags with their epochs. Also remembers by what a deletion in
         another process, or before a transaction ends, will be known."""
         route = self._routes.of(flight.key)
@@ -546,7 +575,7 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
         if not tags and not fences:
             return None
         try:
-            marks = route.kv.marks([*tags, *fences])
+            marks = yield route.ask("marks", [*tags, *fences])
         except AfreshError as error:
             self._degrade(error)
             # What cannot be taken back is not to be stored.
@@ -559,34 +588,35 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
         self, face: str, flight: Flight, key: str, value: Any, span: float | None, marks: Any, version: int
     ) -> Steps:
         """Stores what was computed, with what stands around ``set``."""
-        near = self._near()
         if self._around.idle:
-            return (yield Ask(near, self._publish, flight, key, value, span, marks, version))
+            return (yield from self._publish(flight, key, value, span, marks, version))
 
-        def ask(key: str, value: Any, expire: Span, exist: bool | None, tags: Sequence[str]) -> Ask:
-            return Ask(near, self._publish, flight, key, value, ttl.seconds(expire), marks, version)
+        def ask(key: str, value: Any, expire: Span, exist: bool | None, tags: Sequence[str]) -> Steps:
+            return self._publish(flight, key, value, ttl.seconds(expire), marks, version)
 
         said = {"expire": span, "tags": tuple(name for name, _ in marks or ())}
         return (yield from self._around.steps(face, SyncCache._set.raw, (key, value), said, ask, locks=False))  # type: ignore[attr-defined]
 
-    def _publish(self, flight: Flight, key: str, value: Any, span: float | None, marks: Any, version: int) -> bool:
+    def _publish(self, flight: Flight, key: str, value: Any, span: float | None, marks: Any, version: int) -> Steps:
         """Stores what was computed, unless its key was deleted or set meanwhile. A value that cannot be stored is still
         the caller's.
 
         Whoever deletes counts first and deletes then. So a deletion is either seen here, before or after storing,
         or comes after it and takes away what was stored.
         """
-        kv = self._routes.of(key).kv
+        route = self._routes.of(key)
         if self._switches.off("set", key):
             return False
         try:
-            if self._is_revoked(kv, flight) or not kv.set(key, value, span, marks=marks, version=version):
+            if (yield from self._is_revoked(route, flight)):
+                return False
+            if not (yield route.ask("set", key, value, span, marks=marks, version=version)):
                 return False
             if self._transactions.current() is not None:
                 # Looked at when it commits.
-                kv.fence(key, flight.fences)
-            elif self._is_revoked(kv, flight):
-                return not kv.delete(key)
+                route.kv.fence(key, flight.fences)
+            elif (yield from self._is_revoked(route, flight)):
+                return not (yield route.ask("delete", key))
             return True
         except CodecError as error:
             warn.once(f"{error}; it is returned and will be computed again")
@@ -594,38 +624,27 @@ class SyncCache(_afresh.Direct, StateCommands, Decorators):
             self._degrade(error)
         return False
 
-    def _is_revoked(self, kv: Any, flight: Flight) -> bool:
+    def _is_revoked(self, route: routes.Route, flight: Flight) -> Steps:
         fences = flight.fences
-        return flight.revoked or bool(fences and kv.marks([name for name, _ in fences]) != fences)
+        if flight.revoked or not fences:
+            return flight.revoked
+        return (yield route.ask("marks", [name for name, _ in fences])) != fences
 
-    def _revoke(self, key: str) -> None:
+    def _revoke(self, key: str) -> Steps:
         """What is being computed for a key, here or elsewhere, is not to be stored."""
         self._flights.revoke(key=key)
         self._transactions.revoked(key, False)
         route = self._routes.of(key)
         if not route.never_fails or self._transactions.open:
-            route.kv.bump(_fences(key)[0])
+            yield route.ask("bump", _fences(key)[0])
 
-    def _revoke_match(self, pattern: str) -> None:
+    def _revoke_match(self, pattern: str) -> Steps:
         """The same for all keys that match."""
         self._flights.revoke(matches=routes.matcher(pattern))
         self._transactions.revoked(pattern, True)
         for route in self._routes.matching(pattern):
             if not route.never_fails or self._transactions.open:
-                route.kv.bump(_EVERY)
-
-    def _is_locked(self, key: str, wait: float | None, step: float) -> Steps:
-        import time
-
-        route = self._routes.of(key)
-        ends = time.monotonic() + (wait or 0)
-        while True:
-            left = yield Ask(route.near, route.kv.locked, key)
-            now = time.monotonic()
-            if left is None or now >= ends:
-                return left is not None
-            yield Wait(None, min(step, left, ends - now))
-
+                yield route.ask("bump", _EVERY)
 
 
 class _Absent:

@@ -54,8 +54,9 @@ class Decorators:
         protected: bool = True,
         upper: bool = False,
     ) -> Callable[[F], F]:
-        """Answers from the cache for ``ttl``. Of those who ask at the same time one computes, in all processes of a host
-        that share a store; with ``lock=True`` also on several hosts.
+        """Answers from the cache for ``ttl``. Of those who ask at the same time one computes, in all processes that share
+        the store, on one host or through a server on several; with ``lock=True`` also where a lock that ends after
+        ``ttl`` is all that the store has.
 
         ``upper=True`` does not keep what was computed with the help of another answer of a cache, for functions that are
         stacked."""

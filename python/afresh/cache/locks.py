@@ -1,14 +1,15 @@
 """Locks with an owner and an end.
 
 Only the owner gives a lock back; a lock whose owner is gone ends by itself and never blocks anyone for longer. Those
-of this process who wait are woken when it is given back; those of others look again at growing intervals.
+of this process who wait stand in line, and the first of them asks. It is woken when the lock is given back here; that
+others have given it back it is told by a store that tells, and otherwise sees when it looks again, at growing intervals.
 """
 
 from __future__ import annotations
 
 from afresh import warn
 from afresh.cache.errors import LockedError
-from afresh.cache.steps import Ask, Signal, Wait, adrive, drive
+from afresh.cache.steps import Signal, Spawn, Turn, Wait, adrive, drive
 from afresh.errors import AfreshError
 
 TYPE_CHECKING = False
@@ -24,36 +25,60 @@ _FIRST, _LAST = 0.001, 0.05
 
 
 class Waiters:
-    """Who of this process waits for which lock."""
+    """Who of this process waits for which lock: a line for each, in which one stands with a signal."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        import os
         import threading
 
-        self._lock = threading.Lock()
-        self._queues: dict[str, list[Signal]] = {}
+        self._process, self._lock = os.getpid(), threading.Lock()
+        self._lines: dict[str, list[Signal]] = {}
 
     def join(self, key: str) -> Signal:
+        """Gets in line; the signal fires when one is the first."""
+        import os
+
+        if self._process != os.getpid():
+            # Those who stood in line in the parent are not here.
+            self._begin()
         signal = Signal()
         with self._lock:
-            self._queues.setdefault(key, []).append(signal)
+            line = self._lines.setdefault(key, [])
+            line.append(signal)
+            first = line[0] is signal
+        if first:
+            signal.fire()
         return signal
 
-    def leave(self, key: str, signal: Signal) -> None:
-        """Stops waiting; a wake-up that came meanwhile goes to the next."""
+    def again(self, key: str, signal: Signal) -> Signal:
+        """Keeps the place, with a signal that has not fired."""
+        fresh = Signal()
         with self._lock:
-            queue = self._queues.get(key, [])
-            if signal in queue:
-                queue.remove(signal)
-            if not queue:
-                self._queues.pop(key, None)
+            line = self._lines.get(key, [])
+            line[:] = [fresh if one is signal else one for one in line]
+        return fresh
+
+    def leave(self, key: str, signal: Signal) -> None:
+        """Gets out of line; who is the first now hears of it."""
+        with self._lock:
+            line = self._lines.get(key, [])
+            was_first = bool(line) and line[0] is signal
+            if signal in line:
+                line.remove(signal)
+            if not line:
+                self._lines.pop(key, None)
+            first = line[0] if was_first and line else None
+        if first is not None:
+            first.fire()
 
     def wake(self, key: str) -> None:
-        """Wakes who has waited longest."""
+        """Has the first in line look."""
         with self._lock:
-            queue = self._queues.get(key)
-            first = queue.pop(0) if queue else None
-            if queue is not None and not queue:
-                self._queues.pop(key, None)
+            line = self._lines.get(key)
+            first = line[0] if line else None
         if first is not None:
             first.fire()
 
@@ -63,30 +88,50 @@ def acquire(
 ) -> Steps:
     """The steps to a lock; whether it was got. ``wait`` may be the seconds to wait at most."""
     ends = None if wait is True else clock() + float(wait)
-    pause = _FIRST
-    while True:
-        signal = waiters.join(key)
-        woken = False
-        try:
-            if (yield Ask(route.near, route.kv.lock, key, owner, expire)):
+    if ends is not None and clock() >= ends:
+        return (yield from _take(route, key, owner, expire))
+    signal = waiters.join(key)
+    try:
+        if not (yield Wait(signal, None if ends is None else ends - clock())):
+            return False
+        pause = _FIRST
+        while True:
+            # Whoever gives it back after this look is heard.
+            signal = waiters.again(key, signal)
+            if (yield from _take(route, key, owner, expire)):
                 return True
-            now = clock()
-            if ends is not None and now >= ends:
+            left = float("inf") if ends is None else ends - clock()
+            if left <= 0:
                 return False
-            left = yield Ask(route.near, route.kv.locked, key)
-            if left is None:
+            queued = route.kv.queue(key)
+            if queued is not None:
+                yield Wait(Turn(queued), None if ends is None else left)
                 continue
-            timeout = min(pause, max(left, 0.0005), ends - now if ends is not None else pause)
-            woken = yield Wait(signal, timeout)
-            pause = min(pause * 2, _LAST)
-        except BaseException:
-            if signal.fired:
-                # The wake-up was for us, and we are not going to use it.
-                waiters.wake(key)
-            raise
-        finally:
-            if not woken:
-                waiters.leave(key, signal)
+            lasts = yield route.ask("locked", key)
+            if lasts is not None:
+                yield Wait(signal, min(pause, max(lasts, 0.0005), left))
+                pause = min(pause * 2, _LAST)
+    finally:
+        waiters.leave(key, signal)
+
+
+def _take(route: Route, key: str, owner: str, expire: float) -> Steps:
+    try:
+        return bool((yield route.ask("lock", key, owner, expire)))
+    except GeneratorExit:
+        raise
+    except BaseException:
+        # What was said, and not heard, may have been yes.
+        yield Spawn(_give_back(route, key, owner))
+        raise
+
+
+def _give_back(route: Route, key: str, owner: str) -> Steps:
+    try:
+        yield route.ask("unlock", key, owner)
+    except AfreshError:
+        # It ends by itself.
+        pass
 
 
 class Lock:
@@ -118,7 +163,7 @@ class Lock:
     def leave(self) -> Steps:
         owner, self._owner = self._owner, None
         try:
-            yield Ask(self._route.near, self._route.kv.unlock, self._key, owner)
+            yield self._route.ask("unlock", self._key, owner)
         except AfreshError as error:
             # What was done within is done; the lock ends by itself.
             warn.store("a lock could not be given back and ends by itself", error)

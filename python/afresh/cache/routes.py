@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from afresh import _afresh
 from afresh.cache.errors import NotConfiguredError
+from afresh.cache.steps import Ask
 from afresh.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -35,6 +36,10 @@ class Route:
         #: What stands around commands on its keys, the innermost first.
         self.middlewares = middlewares
         self.near: bool = kv.near
+
+    def ask(self, method: str, *args: Any, **kwargs: Any) -> Ask:
+        """A command to the store."""
+        return Ask(self.near, getattr(self.kv, method), *args, **kwargs)
 
 
 class Routes:

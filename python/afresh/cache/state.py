@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from afresh.cache.commands import SyncCache
+    from afresh.cache.steps import Doing
     from afresh.cache.ttl import Span
 
 
@@ -30,25 +31,25 @@ class StateCommands:
         return self._get_bits(key, indexes, size)
 
     @command
-    def _get_bits(self, key: str, indexes: Sequence[int], size: int) -> tuple[int, ...]:
+    def _get_bits(self, key: str, indexes: Sequence[int], size: int) -> Doing[tuple[int, ...]]:
         core = self._core()
         if core._switches.off("get_bits", key):
             return (0,) * len(indexes)
-        return tuple(core._routes.of(key).kv.get_bits(key, indexes, size))
+        return tuple((yield core._routes.of(key).ask("get_bits", key, indexes, size)))
 
     def incr_bits(self, key: str, *indexes: int, size: int = 1, by: int = 1) -> tuple[int, ...]:
         """Adds to such numbers, all in one step; the new ones. They stay within what they can hold, and above zero."""
         return self._incr_bits(key, indexes, size, by)
 
     @command
-    def _incr_bits(self, key: str, indexes: Sequence[int], size: int, by: int) -> tuple[int, ...]:
+    def _incr_bits(self, key: str, indexes: Sequence[int], size: int, by: int) -> Doing[tuple[int, ...]]:
         core = self._core()
         if core._switches.off("incr_bits", key):
             return (0,) * len(indexes)
-        return tuple(core._routes.of(key).kv.incr_bits(key, indexes, size, by))
+        return tuple((yield core._routes.of(key).ask("incr_bits", key, indexes, size, by)))
 
     @command
-    def slice_incr(self, key: str, start: float, end: float, maxvalue: int, expire: Span = None) -> int:
+    def slice_incr(self, key: str, start: float, end: float, maxvalue: int, expire: Span = None) -> Doing[int]:
         """Remembers the moment ``end`` if fewer than ``maxvalue`` lie between ``start`` and it; how many do then.
 
         Moments before ``start`` are forgotten. Two of the same moment are two.
@@ -60,52 +61,53 @@ class StateCommands:
             raise ValueError("a moment is a finite number")
         if core._switches.off("slice_incr", key):
             return 0
-        return core._routes.of(key).kv.slice_incr(key, start, end, max(maxvalue, 0), ttl.seconds(expire))
+        slide = key, start, end, max(maxvalue, 0), ttl.seconds(expire)
+        return int((yield core._routes.of(key).ask("slice_incr", *slide)))
 
     def set_add(self, key: str, *values: str, expire: Span = None) -> int:
         """Adds texts to a set; how many are new. ``expire`` may only make it last longer."""
         return self._set_add(key, values, expire)
 
     @command
-    def _set_add(self, key: str, values: Sequence[str], expire: Span) -> int:
+    def _set_add(self, key: str, values: Sequence[str], expire: Span) -> Doing[int]:
         core = self._core()
         if core._switches.off("set_add", key):
             return 0
-        return core._routes.of(key).kv.set_add(key, values, ttl.seconds(expire))
+        return int((yield core._routes.of(key).ask("set_add", key, values, ttl.seconds(expire))))
 
     def set_remove(self, key: str, *values: str) -> int:
         """Removes texts from a set; how many were in it."""
         return self._set_remove(key, values)
 
     @command
-    def _set_remove(self, key: str, values: Sequence[str]) -> int:
+    def _set_remove(self, key: str, values: Sequence[str]) -> Doing[int]:
         core = self._core()
         if core._switches.off("set_remove", key):
             return 0
-        return core._routes.of(key).kv.set_remove(key, values)
+        return int((yield core._routes.of(key).ask("set_remove", key, values)))
 
     @command
-    def set_pop(self, key: str, count: int = 100) -> tuple[str, ...]:
+    def set_pop(self, key: str, count: int = 100) -> Doing[tuple[str, ...]]:
         """Takes up to ``count`` texts out of a set. No two callers get the same one."""
         core = self._core()
         if core._switches.off("set_pop", key):
             return ()
-        return tuple(core._routes.of(key).kv.set_pop(key, max(count, 0)))
+        return tuple((yield core._routes.of(key).ask("set_pop", key, max(count, 0))))
 
     @command
-    def get_raw(self, key: str) -> bytes | None:
+    def get_raw(self, key: str) -> Doing[bytes | None]:
         """The bytes under a key, without the codec: those of ``set_raw``, or what the codec made of a value."""
-        raw: bytes | None = self._core()._read("get_raw", key, None, lambda kv: kv.get_raw(key))
+        raw: bytes | None = yield from self._core()._read("get_raw", key, None, "get_raw", key)
         return raw
 
     @command
     def set_raw(
         self, key: str, value: bytes, expire: Span = None, exist: bool | None = None, tags: Sequence[str] = ()
-    ) -> bool:
+    ) -> Doing[bool]:
         """Stores bytes as they are, without the codec; otherwise as ``set``."""
         if not isinstance(value, (bytes, bytearray, memoryview)):
             raise TypeError(f"raw values are bytes, not {type(value).__name__}")
-        return self._core()._put("set_raw", key, bytes(value), expire, exist, tags)
+        return bool((yield from self._core()._put("set_raw", key, bytes(value), expire, exist, tags)))
 
 
 class AwaitedStateCommands:

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import os
 
+from afresh import _afresh
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from typing import Any, TypeAlias
+    from typing import Any, TypeAlias, TypeVar
 
-    Steps: TypeAlias = Generator["Call | Ask | Wait | Spawn", Any, Any]
+    R = TypeVar("R")
+    #: Steps to something of a type.
+    Doing: TypeAlias = Generator["Call | Ask | Wait | Spawn", Any, R]
+    Steps: TypeAlias = Doing[Any]
 
 
 class Call:
@@ -29,12 +34,12 @@ class Call:
 
 
 class Ask:
-    """A command to a store. One that is not near must not hold up an event loop."""
+    """A command to a store, a method of ``_afresh.Kv``. One that is not near must not hold up an event loop."""
 
-    __slots__ = ("args", "call", "near")
+    __slots__ = ("args", "call", "kwargs", "near")
 
-    def __init__(self, near: bool, call: Callable[..., Any], *args: Any) -> None:
-        self.near, self.call, self.args = near, call, args
+    def __init__(self, near: bool, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self.near, self.call, self.args, self.kwargs = near, call, args, kwargs
 
 
 class Wait:
@@ -42,7 +47,7 @@ class Wait:
 
     __slots__ = ("signal", "timeout")
 
-    def __init__(self, signal: Signal | None, timeout: float | None) -> None:
+    def __init__(self, signal: Signal | Turn | None, timeout: float | None) -> None:
         self.signal, self.timeout = signal, timeout
 
 
@@ -122,6 +127,29 @@ class Signal:
         return self.fired
 
 
+class Turn:
+    """A place in a queue of the store's, as a signal that fires when it is time to ask again."""
+
+    __slots__ = ("_queued",)
+
+    def __init__(self, queued: _afresh.Queued) -> None:
+        self._queued = queued
+
+    def wait(self, timeout: float | None) -> bool:
+        return self._queued.wait(timeout)
+
+    async def arrives(self, timeout: float | None) -> bool:
+        import asyncio
+
+        from afresh.later import later
+
+        try:
+            await asyncio.wait_for(later(self._queued.land), timeout)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+
 class _Stopped(Exception):
     """A ``StopIteration`` of the user's, which cannot pass through steps as it is."""
 
@@ -147,7 +175,7 @@ def drive(steps: Steps) -> Any:
                 else:
                     value = effect.signal.wait(effect.timeout)
             elif effect.__class__ is Ask:
-                value = effect.call(*effect.args)
+                value = effect.call(*effect.args, **effect.kwargs)
             elif effect.__class__ is Spawn:
                 _spawn(effect.steps)
                 value = None
@@ -179,10 +207,7 @@ async def adrive(steps: Steps) -> Any:
                 else:
                     value = await effect.signal.arrives(effect.timeout)
             elif effect.__class__ is Ask:
-                if effect.near:
-                    value = effect.call(*effect.args)
-                else:
-                    value = await asyncio.to_thread(effect.call, *effect.args)
+                value = effect.call(*effect.args, **effect.kwargs) if effect.near else await _apart(effect)
             elif effect.__class__ is Spawn:
                 value = None
                 task = asyncio.create_task(adrive(effect.steps))
@@ -196,6 +221,21 @@ async def adrive(steps: Steps) -> Any:
             send = steps.send
         except BaseException as error:  # noqa: BLE001 - the steps decide
             send, value = steps.throw, error
+
+
+async def _apart(ask: Ask) -> Any:
+    """What a store says that is not near: without a thread, where it is on a server."""
+    from afresh.later import later
+
+    kv = getattr(ask.call, "__self__", None)
+    name = ask.call.__name__
+    if type(kv) is not _afresh.Kv or not kv.far or name == "commit":
+        import asyncio
+
+        return await asyncio.to_thread(ask.call, *ask.args, **ask.kwargs)
+    if name == "hold":
+        return await later(ask.call, *ask.args, **ask.kwargs)
+    return await later(kv.errand, name, ask.args, ask.kwargs or None)
 
 
 # Work in the background: tasks that somebody must hold, and the threads for what is not a coroutine.

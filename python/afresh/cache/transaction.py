@@ -18,7 +18,7 @@ from afresh.cache import ttl
 from afresh.cache.errors import ConflictError, LockedError
 from afresh.cache.locks import Lock
 from afresh.cache.routes import Route
-from afresh.cache.steps import Ask, Signal, Wait, adrive, drive
+from afresh.cache.steps import Signal, Wait, adrive, drive
 from afresh.errors import AfreshError, ConfigError
 
 TYPE_CHECKING = False
@@ -319,7 +319,7 @@ class Running:
             self._tell(revoked)
         for route in sorted(routes, key=lambda route: route not in own):
             try:
-                done = yield Ask(route.near, route.kv.commit)
+                done = yield route.ask("commit")
             except AfreshError as error:
                 if changes[id(route)][1]:
                     # Nobody may believe that something was deleted or counted.

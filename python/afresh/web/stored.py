@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from afresh import warn
 from afresh.cache.flights import Flight
+from afresh.cache.steps import adrive
 from afresh.errors import AfreshError
 from afresh.web import fields, rules
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from afresh.cache import Cache
+    from afresh.cache.steps import Steps
     from afresh.web.fields import Headers
     from afresh.web.rules import Plan, Terms
 
@@ -76,7 +78,7 @@ class Shelf:
     """The entries of one URL, for one request."""
 
     def __init__(self, cache: Cache, url: str, headers: Headers) -> None:
-        self._cache, self._core, self._headers = cache, cache.sync, headers
+        self._core, self._headers = cache.sync, headers
         self.key = key(url)
         # The versions of what was found: only that is replaced, or nothing.
         self._seen: dict[str, int] = {}
@@ -85,28 +87,28 @@ class Shelf:
 
     async def find(self) -> Response | None:
         """What is stored for the request, however old."""
-        return await self._cache._do(self._find)  # type: ignore[no-any-return]
+        return await adrive(self._find())  # type: ignore[no-any-return]
 
-    def _find(self) -> Response | None:
-        entry = self._look(self.key)
+    def _find(self) -> Steps:
+        entry = yield from self._look(self.key)
         if entry is not None and "vary" in entry[0]:
-            entry = self._look(self._variant(entry[0]))
+            entry = yield from self._look(self._variant(entry[0]))
         if entry is None or "status" not in entry[0] or entry[2] is None:
             return None
         if any(fields.has(self._headers, name.encode("latin-1")) for name in entry[0]["without"]):
             return None
         return Response(entry[0], entry[2])
 
-    def _look(self, key: str) -> tuple[dict[str, Any], int, float | None] | None:
-        entry = self._read(key)
+    def _look(self, key: str) -> Steps:
+        entry = yield from self._read(key)
         self._seen[key] = 0 if entry is None else entry[1]
         return entry
 
-    def _read(self, key: str) -> tuple[dict[str, Any], int, float | None] | None:
+    def _read(self, key: str) -> Steps:
         if self._core._switches.off("get", key):
             return None
         try:
-            entry = self.route.kv.read(key)
+            entry = yield self.route.ask("read", key)
         except AfreshError as error:
             self._core._degrade(error)
             return None
@@ -129,16 +131,16 @@ class Shelf:
         """Before anything is computed: from here on it is heard of when the URL is taken back, or a tag of the plan."""
         self._core._flights.board(self.flight)
         if not self.route.never_fails:
-            await self._cache._do(self._core._begin, self.flight, [])
+            await adrive(self._core._begin(self.flight, []))
 
         async def mark(tags: list[str]) -> None:
-            plan.marks += await self._cache._do(self._marks, tags)
+            plan.marks += await adrive(self._marks(tags))
 
         plan.mark = mark
 
-    def _marks(self, tags: list[str]) -> list[tuple[str, int]]:
+    def _marks(self, tags: list[str]) -> Steps:
         try:
-            return self.route.kv.marks(tags)
+            return (yield self.route.ask("marks", tags))
         except AfreshError as error:
             self._core._degrade(error)
             # What could not be taken back is not to be stored.
@@ -165,45 +167,45 @@ class Shelf:
             # Where the application said nothing, what it gave to a stranger is not what it would give to a friend.
             "without": [] if terms.said else [name for name in rules.PERSONAL if name not in terms.vary],
         }
-        await self._cache._do(self._keep, record, span, terms.vary, plan.marks)
+        await adrive(self._keep(record, span, terms.vary, plan.marks))
 
-    def _keep(self, record: dict[str, Any], span: float, vary: list[str], marks: list[tuple[str, int]]) -> None:
-        there = self._read(self.key)
+    def _keep(self, record: dict[str, Any], span: float, vary: list[str], marks: list[tuple[str, int]]) -> Steps:
+        there = yield from self._read(self.key)
         known = {} if there is None or "vary" not in there[0] else there[0]
         if not vary and not known:
-            self._publish(self.key, record, span, marks, there)
+            yield from self._publish(self.key, record, span, marks, there)
             return
         names = sorted({*vary, *known.get("vary", ())})
         token = known["token"] if known.get("vary") == names else _token()
         marker = {"format": FORMAT, "vary": names, "token": token}
         lasts = span if there is None or there[2] is None else max(span, there[2])
-        self._core._publish(self.flight, self.key, marker, lasts, [], 0 if there is None else there[1])
+        yield from self._core._publish(self.flight, self.key, marker, lasts, [], 0 if there is None else there[1])
         variant = self._variant(marker)
-        self._publish(variant, record, span, marks, self._read(variant))
+        yield from self._publish(variant, record, span, marks, (yield from self._read(variant)))
 
-    def _publish(self, key: str, record: Any, span: float, marks: list[tuple[str, int]], there: Any) -> None:
+    def _publish(self, key: str, record: Any, span: float, marks: list[tuple[str, int]], there: Any) -> Steps:
         """Stores the response, unless another was stored since this one began to be computed."""
         version = 0 if there is None else self._seen.get(key, 0)
-        self._core._publish(self.flight, key, record, span, marks, version)
+        yield from self._core._publish(self.flight, key, record, span, marks, version)
 
     async def alone(self, owner: str, most: float) -> bool:
         """Whether nobody else, in any process, is at making a new response."""
-        return await self._cache._do(self._lock, owner, most)  # type: ignore[no-any-return]
+        return await adrive(self._lock(owner, most))  # type: ignore[no-any-return]
 
-    def _lock(self, owner: str, most: float) -> bool:
+    def _lock(self, owner: str, most: float) -> Steps:
         try:
-            return self.route.kv.lock(f"{self.key} refresh", owner, most)
+            return (yield self.route.ask("lock", f"{self.key} refresh", owner, most))
         except AfreshError as error:
             self._core._degrade(error)
             return False
 
     async def done(self, owner: str) -> None:
         """Lets others try."""
-        await self._cache._do(self._unlock, owner)
+        await adrive(self._unlock(owner))
 
-    def _unlock(self, owner: str) -> None:
+    def _unlock(self, owner: str) -> Steps:
         try:
-            self.route.kv.unlock(f"{self.key} refresh", owner)
+            yield self.route.ask("unlock", f"{self.key} refresh", owner)
         except AfreshError as error:
             self._core._degrade(error)
 

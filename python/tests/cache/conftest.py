@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
+import itertools
 
 import pytest
 from doubles import Dictionary
+from redis_server import started
 
 import afresh
 
@@ -34,13 +37,24 @@ class Awaited:
         return call
 
 
+@functools.cache
+def redis() -> str:
+    """A server that lasts as long as the tests."""
+    return f"{started().url}?timeout=20"
+
+
 BACKENDS = {
     "memory": lambda path: {"url": "memory:"},
     "memory-json": lambda path: {"url": "memory:", "codec": "json"},
     "sqlite": lambda path: {"url": str(path / "kv")},
     "sqlite-secret": lambda path: {"url": str(path / "kv"), "secret": "s3cret"},
     "python": lambda path: {"url": Dictionary()},
+    "redis": lambda path: {"url": redis()},
+    "redis-front": lambda path: {"url": redis(), "client_side": True},
 }
+
+# On a server that tests share, each has a cache of its own.
+_numbers = itertools.count()
 
 
 def seen(cache):
@@ -54,13 +68,13 @@ def cache(request, tmp_path):
     """A cache: for threads, for event loops, and within a transaction, where every command means the same, and what was
     seen is what is there once it has committed."""
     backend, _, face = request.param.rpartition("-")
-    options = BACKENDS[backend](tmp_path)
+    options, name = BACKENDS[backend](tmp_path), f"t{next(_numbers)}"
     if face == "async":
-        awaited = afresh.Cache()
+        awaited = afresh.Cache(name)
         awaited.setup(options.pop("url"), **options)
         yield Awaited(awaited)
         return
-    cache = afresh.SyncCache()
+    cache = afresh.SyncCache(name)
     cache.setup(options.pop("url"), **options)
     if face == "sync":
         yield cache

@@ -239,7 +239,7 @@ def test_a_store_that_does_not_count_is_refused():
         def keys(self, prefix=""):
             return []
 
-    with pytest.raises(afresh.UnsupportedError, match="does not count its changes"):
+    with pytest.raises(afresh.UnsupportedError, match="does not tell of its changes"):
         afresh.SyncCache().setup(Plain(), client_side=True)
 
 

@@ -127,8 +127,8 @@ impl Leases {
     }
 
     /// Begins to wait until nobody has the lease.
-    fn wait(&self, fingerprint: &Fingerprint) -> Arc<LeaseWait> {
-        self.keeper.wait(Key::lease(fingerprint))
+    pub(crate) fn wait(&self, key: Key) -> Arc<LeaseWait> {
+        self.keeper.wait(key)
     }
 
     /// Gives back what was let go of and is not given back yet.
@@ -198,7 +198,7 @@ impl Engine {
         flight: Flight,
     ) -> Result<Begun> {
         let Some((lease, basis)) = leases.take(fingerprint).await? else {
-            let owner = Owner::Away { wait: leases.wait(fingerprint), flight };
+            let owner = Owner::Away { wait: leases.wait(Key::lease(fingerprint)), flight };
             return Ok(Begun::Busy(Busy { fingerprint: *fingerprint, owner }));
         };
         if basis.head.is_none() {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use afresh_engine::{Begun, Busy, Engine};
+use afresh_engine::{Begun, Busy, Engine, Hold, Holding};
 use pollster::block_on;
 use tempfile::TempDir;
 
@@ -147,22 +147,45 @@ fn waiting_works_in_a_task() {
     }
 }
 
+/// Asks for the right to compute what the engine keeps no answer of; somebody to wait for, where it is taken.
+fn hold(engine: &Engine, x: i64) -> Result<Hold, Busy> {
+    match block_on(engine.hold(&fingerprint("f", x))).unwrap() {
+        Holding::Mine(hold) => Ok(hold),
+        Holding::Busy(busy) => Err(busy),
+    }
+}
+
+/// The right, once it is there: a lease that was let go of is given back a moment later.
+fn after(engine: &Engine, mut waiting: Busy) -> Hold {
+    loop {
+        assert!(waiting.wait_timeout(Duration::from_secs(20)));
+        match block_on(engine.hold_after(waiting)).unwrap() {
+            Holding::Mine(hold) => return hold,
+            Holding::Busy(busy) => waiting = busy,
+        }
+    }
+}
+
 #[test]
 fn one_at_a_time_holds_what_the_engine_keeps_no_answer_for() {
     for (engine, _dir) in engines() {
-        let name = fingerprint("f", 1);
-        let held = engine.hold(&name).unwrap();
-        assert!(engine.hold(&name).is_none());
-        assert!(engine.hold(&fingerprint("f", 2)).is_some());
+        let held = hold(&engine, 1).unwrap();
+        let waiting = hold(&engine, 1).unwrap_err();
+        assert!(hold(&engine, 2).is_ok());
+        assert!(!waiting.wait_timeout(Duration::ZERO));
         drop(held);
-        assert!(engine.hold(&name).is_some());
+        let held = after(&engine, waiting);
+        assert!(hold(&engine, 1).is_err());
+        drop(held);
     }
     let dir = TempDir::new().unwrap();
     let (one, two) = (sqlite(&dir), sqlite(&dir));
-    let held = one.hold(&fingerprint("f", 1)).unwrap();
-    assert!(two.hold(&fingerprint("f", 1)).is_none());
+    let held = hold(&one, 1).unwrap();
+    let waiting = hold(&two, 1).unwrap_err();
+    assert!(waiting.is_elsewhere());
     drop(held);
-    assert!(two.hold(&fingerprint("f", 1)).is_some());
+    drop(after(&two, waiting));
+    assert!(hold(&two, 1).is_ok());
 }
 
 #[test]

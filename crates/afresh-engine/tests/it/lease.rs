@@ -5,8 +5,8 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use afresh_core::{Key, Kind, Scan, Space, Store};
-use afresh_engine::{Begun, Busy, Engine, Options, Policy, Ticket};
+use afresh_core::{Batch, Fingerprint, Key, Kind, NewEntry, Op, Scan, Space, Store, When};
+use afresh_engine::{Begun, Busy, Engine, Holding, Options, Policy, Ticket};
 use afresh_store_memory::MemoryStore;
 use afresh_testkit::{Fault, FaultyStore, SharedStore};
 use pollster::block_on;
@@ -135,6 +135,71 @@ fn a_dropped_ticket_gives_the_lease_back() {
         drop(ticket);
         assert!(matches!(resume(&hosts[1], waiting), Begun::Run(_)));
         until("a lease was left behind", || leases(&hosts[0]) == 0);
+    }
+}
+
+/// Asks for the right to compute what the engine keeps no answer of.
+fn hold(host: &Host) -> Holding {
+    block_on(host.engine.hold(&Fingerprint::new([3; 32]))).unwrap()
+}
+
+fn queued(host: &Host) -> Busy {
+    match hold(host) {
+        Holding::Busy(busy) => busy,
+        Holding::Mine(_) => panic!("two have the right"),
+    }
+}
+
+fn after(host: &Host, busy: Busy) -> Holding {
+    assert!(busy.wait_timeout(LONG));
+    block_on(host.engine.hold_after(busy)).unwrap()
+}
+
+#[test]
+fn one_of_all_hosts_has_the_right_to_compute() {
+    for tells in [false, true] {
+        let hosts = hosts(2, tells);
+        let Holding::Mine(held) = hold(&hosts[0]) else { panic!("nobody has it") };
+        let (here, there) = (queued(&hosts[0]), queued(&hosts[1]));
+        assert!(!there.wait_timeout(TTL * 3), "it is renewed");
+        assert!(!here.wait_timeout(Duration::ZERO));
+        drop(held);
+        let Holding::Mine(held) = after(&hosts[1], there) else { panic!("it was let go of") };
+        // Who waited here asks for the lease, which another host has now.
+        let Holding::Busy(here) = after(&hosts[0], here) else { panic!("two have the right") };
+        drop(held);
+        assert!(matches!(after(&hosts[0], here), Holding::Mine(_)));
+        until("a lease was left behind", || leases(&hosts[0]) == 0);
+    }
+}
+
+#[test]
+fn the_right_of_one_who_vanished_is_given_up() {
+    let hosts = hosts(2, true);
+    let Holding::Mine(held) = hold(&hosts[0]) else { panic!("nobody has it") };
+    let there = queued(&hosts[1]);
+    hosts[0].cut();
+    let Holding::Mine(taken) = after(&hosts[1], there) else { panic!("no takeover") };
+    hosts[0].link.heal();
+    drop(held);
+    thread::sleep(TTL / 2);
+    assert_eq!(leases(&hosts[1]), 1, "whoever comes back leaves another's alone");
+    drop(taken);
+}
+
+#[test]
+fn whoever_waits_for_a_lease_of_any_name_is_told() {
+    for tells in [false, true] {
+        let hosts = hosts(2, tells);
+        let key = Key::new(Space::Lease, "kl//k").unwrap();
+        let put = Op::Put { key: key.clone(), entry: NewEntry::record("me"), when: When::Absent };
+        block_on(hosts[0].engine.apply(Batch { objects: vec![], ops: vec![put] })).unwrap();
+        let vacancy = hosts[1].engine.vacancy(&key).unwrap();
+        assert!(!vacancy.wait_timeout(TTL));
+        let gone = Op::Delete { key: key.clone(), when: When::Always };
+        block_on(hosts[0].engine.apply(Batch { objects: vec![], ops: vec![gone] })).unwrap();
+        assert!(vacancy.wait_timeout(LONG));
+        assert!(hosts[1].engine.vacancy(&key).unwrap().wait_timeout(LONG), "nobody has it");
     }
 }
 

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use afresh::{Bytes, Hold, When};
+use afresh::{Bytes, Engine, Fingerprint, Vacancy, When};
 use pyo3::prelude::*;
+
+use super::journal::Journal;
 
 /// What kind of thing a name is the name of. Names of different areas never meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,6 +102,9 @@ pub(crate) struct Found {
     pub(crate) size: u64,
 }
 
+/// An engine, and what stands for a computation in it.
+pub(crate) type Place = (Engine, Fingerprint);
+
 /// Some of the names looked for, and where to go on.
 pub(crate) type Page = (Vec<(String, Found)>, Option<Vec<u8>>);
 
@@ -130,11 +135,24 @@ pub(crate) trait Backend: Send + Sync {
         self.many(py, area, names)
     }
 
-    /// The right to compute what a name stands for, alone on this host: `None` while somebody has it, and nothing to
-    /// hold where there is nobody to keep out.
-    fn hold(&self, py: Python<'_>, name: &str) -> PyResult<Option<Option<Hold>>> {
+    /// Where those are kept out who would compute what a name stands for at the same time; `None` where there is nobody
+    /// to keep out.
+    fn place(&self, py: Python<'_>, name: &str) -> PyResult<Option<Place>> {
         let _ = (py, name);
-        Ok(Some(None))
+        Ok(None)
+    }
+
+    /// Where it can be waited for that nobody has a lock; `None` where it has to be asked for again and again.
+    fn vacancy(&self, py: Python<'_>, name: &str) -> PyResult<Option<Vacancy>> {
+        let _ = (py, name);
+        Ok(None)
+    }
+
+    /// The same entries for a command that is run again for each answer; `None` where nothing has to be waited for, or
+    /// nothing can be.
+    fn apart(&self, py: Python<'_>, journal: &Arc<Journal>) -> Option<Arc<dyn Backend>> {
+        let _ = (py, journal);
+        None
     }
 
     /// Puts an entry, if the condition holds.

@@ -7,27 +7,31 @@
 //! Tags are epochs: a value remembers the epoch of each of its tags, and is absent once one of them has moved on. So
 //! taking back a tag is one addition, and there is no list of a tag's keys that could expire or be evicted.
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use afresh::{Bytes, Error, Hold, Version, When};
+use afresh::{Bytes, Error, Version, When};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyAny, PyBytes, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyAny, PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 
 use super::backend::{Area, Backend, Datum, Found, Marks, New, Placed};
+use super::errand::{Errand, Noting};
 use super::front::Front;
 use super::glob::Glob;
+use super::journal::Journal;
 use super::overlay::{Checks, Overlay};
 use super::record::Seal;
 use super::state::{self, Kind, Next};
 use super::stored::Stored;
 use super::table::Memory;
 use super::tally::Tally;
+use super::turn::{self, Queued};
 use super::value::Codec;
-use crate::attached::Attached;
 use crate::engine::Engine;
 use crate::errors::raise;
+use crate::later::Later;
 
 /// Entries under names.
 #[pyclass(frozen)]
@@ -37,17 +41,8 @@ pub(crate) struct Kv {
     tally: Arc<Tally>,
     /// The same as `backend`, in a transaction.
     overlay: Option<Arc<Overlay>>,
-}
-
-/// The right to compute something. Ends with `release`, or with the object.
-#[pyclass(frozen)]
-pub(crate) struct Held(Attached<Option<Hold>>);
-
-#[pymethods]
-impl Held {
-    fn release(&self, py: Python<'_>) {
-        self.0.with(py, Option::take);
-    }
+    /// What a command has learnt that is run again for each answer of its store.
+    journal: Option<Arc<Journal>>,
 }
 
 /// A value, its version, and the seconds that it has left.
@@ -108,7 +103,9 @@ impl Kv {
             let bytes = Bytes::copy_from_slice(value.cast::<PyBytes>()?.as_bytes());
             return Ok(Datum::Encoded { codec: Kind::Raw.codec().into(), bytes });
         }
-        self.codec.datum(self.backend(), name, value, tagged)
+        let datum = || self.codec.datum(self.backend(), name, value, tagged);
+        // A codec is not asked twice.
+        self.journal.as_ref().map_or_else(datum, |journal| journal.operation(value.py(), datum))
     }
 
     /// The epochs of tags; one that nobody took back is at zero.
@@ -139,6 +136,25 @@ impl Kv {
         let names: Vec<&str> = marks.iter().map(|(tag, _)| tag.as_str()).collect();
         let epochs = self.epochs(py, &names)?;
         Ok(marks.iter().zip(epochs).all(|((_, then), now)| *then == now))
+    }
+
+    /// Which of several entries are, with one look at all their tags.
+    fn holding<'a>(
+        &self,
+        py: Python<'_>,
+        found: impl Iterator<Item = Option<&'a Found>> + Clone,
+    ) -> PyResult<Vec<bool>> {
+        let marks = found.clone().flatten().filter_map(|found| found.marks.as_deref()).flatten();
+        let tags: BTreeSet<&str> = marks.map(|(tag, _)| tag.as_str()).collect();
+        let tags: Vec<&str> = tags.into_iter().collect();
+        let epochs = if tags.is_empty() { Vec::new() } else { self.epochs(py, &tags)? };
+        let now: HashMap<&str, i64> = tags.into_iter().zip(epochs).collect();
+        let stands = |(tag, then): &(String, i64)| now.get(tag.as_str()) == Some(then);
+        let holds = |found: &Found| {
+            !matches!(found.datum, Datum::Unreadable)
+                && found.marks.as_deref().is_none_or(|marks| marks.iter().all(stands))
+        };
+        Ok(found.map(|found| found.is_some_and(holds)).collect())
     }
 
     #[inline]
@@ -284,8 +300,9 @@ impl Kv {
                             py,
                             &Error::new(
                                 afresh::Kind::Unsupported,
-                                "this store does not count its changes, so nothing of it can be kept in the process",
-                            ),
+                                "this store does not tell of its changes, so nothing of it can be kept in the process",
+                            )
+                            .with_hint("leave `client_side` out, and each command asks the store"),
                         ));
                     }
                     (None, _) => Arc::new(stored),
@@ -298,6 +315,7 @@ impl Kv {
             codec: Arc::new(Codec::new(codec)?),
             tally: Tally::of(name),
             overlay: None,
+            journal: None,
         })
     }
 
@@ -305,6 +323,12 @@ impl Kv {
     #[getter]
     fn near(&self) -> bool {
         self.backend.near()
+    }
+
+    /// Whether commands can be awaited: the store is on a server.
+    #[getter]
+    fn far(&self, py: Python<'_>) -> bool {
+        self.backend.apart(py, &Arc::default()).is_some()
     }
 
     #[pyo3(signature = (key, default=None))]
@@ -331,10 +355,12 @@ impl Kv {
     ) -> PyResult<Bound<'py, PyList>> {
         let names: Vec<&str> = keys.iter().map(String::as_str).collect();
         let values = PyList::empty(py);
-        for found in self.backend.many(py, Area::Value, &names)? {
-            let value = match found {
-                Some(found) if self.holds(py, &found)? => self.codec.value(py, found.datum)?,
-                _ => None,
+        let found = self.backend.many(py, Area::Value, &names)?;
+        let holding = self.holding(py, found.iter().map(Option::as_ref))?;
+        for (found, holds) in found.into_iter().zip(holding) {
+            let value = match found.filter(|_| holds) {
+                Some(found) => self.codec.value(py, found.datum)?,
+                None => None,
             };
             self.tally.looked(value.is_some());
             values.append(value.or_else(|| default.clone()))?;
@@ -439,7 +465,7 @@ impl Kv {
             };
             let marks = if tags.is_empty() { marks } else { self.mark(py, &tags)? };
             let value = count.into_pyobject(py)?.into_any();
-            let datum = self.codec.datum(self.backend(), key, &value, marks.is_some())?;
+            let datum = self.datum(key, &value, marks.is_some(), false)?;
             let new = New { datum, marks, ttl, pinned: true };
             if self.backend.put(py, Area::Value, key, new, condition)? != Placed::Refused {
                 return Ok(count);
@@ -495,8 +521,10 @@ impl Kv {
         let glob = Glob::new(pattern);
         let (entries, next) = self.backend.page(py, glob.prefix(), cursor, limit.max(1))?;
         let list = PyList::empty(py);
-        for (name, found) in entries {
-            if !glob.matches(&name) || !self.holds(py, &found)? {
+        let entries: Vec<_> = entries.into_iter().filter(|(name, _)| glob.matches(name)).collect();
+        let holding = self.holding(py, entries.iter().map(|(_, found)| Some(found)))?;
+        for ((name, found), holds) in entries.into_iter().zip(holding) {
+            if !holds {
                 continue;
             }
             if !values {
@@ -622,10 +650,48 @@ impl Kv {
         Ok(found.map(|found| found.left.map_or(f64::INFINITY, |left| left.as_secs_f64())))
     }
 
-    /// The right to compute what is kept under a key, alone on this host; `None` while somebody has it.
-    fn hold(&self, py: Python<'_>, key: &str) -> PyResult<Option<Held>> {
-        let hold = self.backend.hold(py, key)?;
-        Ok(hold.map(|hold| Held(Attached::new(hold))))
+    /// The right to compute what is kept under a key, alone among all who share the store; or a place in the queue for
+    /// it, to be given as `after` once it was waited for.
+    #[pyo3(signature = (key, after=None, *, later=None))]
+    fn hold(
+        &self,
+        py: Python<'_>,
+        key: &str,
+        after: Option<&Queued>,
+        later: Option<&Bound<'_, Later>>,
+    ) -> PyResult<Py<PyAny>> {
+        turn::hold(py, self.backend.place(py, key)?, after, later)
+    }
+
+    /// A place in the queue for a lock; `None` where there is no queue, and it is to be asked for again and again.
+    fn queue(&self, py: Python<'_>, key: &str) -> PyResult<Option<Queued>> {
+        Ok(self.backend.vacancy(py, key)?.map(Queued::lock))
+    }
+
+    /// Carries out a command for `later`. Where nothing has to be waited for it is done at once.
+    #[pyo3(signature = (method, args, kwargs=None, *, later))]
+    fn errand(
+        &self,
+        py: Python<'_>,
+        method: Py<PyString>,
+        args: Py<PyTuple>,
+        kwargs: Option<Py<PyDict>>,
+        later: &Bound<'_, Later>,
+    ) -> PyResult<()> {
+        let journal = Arc::<Journal>::default();
+        let inner = self.backend.apart(py, &journal).unwrap_or_else(|| self.backend.clone());
+        let kv = Self {
+            backend: Arc::new(Noting { inner, journal: Arc::clone(&journal) }),
+            codec: self.codec.clone(),
+            tally: self.tally.clone(),
+            overlay: self.overlay.clone(),
+            journal: Some(Arc::clone(&journal)),
+        };
+        let errand = Errand { kv: Py::new(py, kv)?, journal, method, args, kwargs };
+        match errand.run(later).transpose() {
+            Some(given) => later.get().settle(py, given),
+            None => Ok(()),
+        }
     }
 
     /// The entries as a transaction sees and changes them. What must be as it was read when that commits: `nothing`,
@@ -644,6 +710,7 @@ impl Kv {
             codec: self.codec.clone(),
             tally: self.tally.clone(),
             overlay: Some(overlay),
+            journal: None,
         })
     }
 

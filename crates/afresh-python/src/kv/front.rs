@@ -9,14 +9,16 @@
 //! A store whose folder is removed under running programs is the exception: its counters go with it. So one look in a
 //! while goes to the store itself, which notices, and what was kept by other counters is dropped.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use afresh::{Generation, Hold, Stamp, When};
+use afresh::{Generation, Stamp, Vacancy, When};
 use pyo3::prelude::*;
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 
-use super::backend::{Area, Backend, Change, Datum, Found, Marks, New, Page, Placed};
+use super::backend::{Area, Backend, Change, Datum, Found, Marks, New, Page, Place, Placed};
+use super::journal::{Journal, Noted};
 use super::key::{Key, Query};
 use super::stored::Stored;
 use crate::attached::Attached;
@@ -32,8 +34,10 @@ const TRUST: Duration = Duration::from_millis(500);
 pub(crate) struct Front {
     store: Stored,
     generation: Generation,
-    kept: Attached<Table>,
+    kept: Arc<Attached<Table>>,
     bytes: u64,
+    /// Where a command that is run again for each answer notes what was kept, and by which counters it reads.
+    journal: Option<Arc<Journal>>,
 }
 
 struct Table {
@@ -56,6 +60,23 @@ impl Table {
 struct Reading {
     stamp: Stamp,
     place: usize,
+    /// When it began: what is left of a lifetime is counted from here.
+    began: Instant,
+}
+
+/// What is known here of an entry: all of it, or how it is going to be read.
+enum Look {
+    Here(Option<Found>),
+    Store(Option<Reading>),
+}
+
+impl Noted for Look {
+    fn again(&self, py: Python<'_>) -> Self {
+        match self {
+            Self::Here(found) => Self::Here(found.again(py)),
+            Self::Store(reading) => Self::Store(*reading),
+        }
+    }
 }
 
 /// An entry, or that there is none, as long as its stamp holds.
@@ -69,8 +90,8 @@ struct Kept {
 impl Front {
     /// In front of a store whose changes are counted, with room for so many bytes.
     pub(crate) fn new(store: Stored, generation: Generation, bytes: u64) -> Self {
-        let kept = Attached::new(Table::new(bytes, generation.place()));
-        Self { store, generation, kept, bytes }
+        let kept = Arc::new(Attached::new(Table::new(bytes, generation.place())));
+        Self { store, generation, kept, bytes, journal: None }
     }
 
     /// What is kept and still so: an entry, or that there is none.
@@ -85,7 +106,7 @@ impl Front {
                 return None;
             }
             let now = Instant::now();
-            if now.duration_since(table.looked) > TRUST {
+            if self.store.near() && now.duration_since(table.looked) > TRUST {
                 table.looked = now;
                 return None;
             }
@@ -112,7 +133,7 @@ impl Front {
         }
         let place = self.generation.place();
         let stamp = self.generation.stamp_of(&self.store.key(area, name).or_raise(py)?);
-        Ok(stamp.map(|stamp| Reading { stamp, place }))
+        Ok(stamp.map(|stamp| Reading { stamp, place, began: Instant::now() }))
     }
 
     fn keep(
@@ -123,7 +144,7 @@ impl Front {
         reading: Option<Reading>,
         found: Option<&Found>,
     ) {
-        let Some(Reading { stamp, place }) = reading else { return };
+        let Some(Reading { stamp, place, began }) = reading else { return };
         if found.is_none() && area != Area::Tag {
             return;
         }
@@ -131,9 +152,7 @@ impl Front {
             entry: found
                 .map(|found| (found.datum.clone_ref(py), found.marks.clone(), found.version)),
             size: found.map_or(0, |found| found.size),
-            end: found
-                .and_then(|found| found.left)
-                .and_then(|left| Instant::now().checked_add(left)),
+            end: found.and_then(|found| found.left).and_then(|left| began.checked_add(left)),
             stamp,
         };
         self.kept.with(py, |table| {
@@ -141,6 +160,16 @@ impl Front {
                 table.cache.insert(Key { area, name: name.into() }, kept);
             }
         });
+    }
+}
+
+impl Front {
+    fn look(&self, py: Python<'_>, area: Area, names: &[&str]) -> PyResult<Vec<Look>> {
+        let look = |name: &&str| match self.here(py, area, name) {
+            Some(found) => Ok(Look::Here(found)),
+            None => self.reading(py, area, name).map(Look::Store),
+        };
+        names.iter().map(look).collect()
     }
 }
 
@@ -158,6 +187,9 @@ impl Backend for Front {
     }
 
     fn one(&self, py: Python<'_>, area: Area, name: &str) -> PyResult<Option<Found>> {
+        if self.journal.is_some() {
+            return Ok(self.many(py, area, &[name])?.pop().flatten());
+        }
         if let Some(found) = self.here(py, area, name) {
             return Ok(found);
         }
@@ -168,14 +200,20 @@ impl Backend for Front {
     }
 
     fn many(&self, py: Python<'_>, area: Area, names: &[&str]) -> PyResult<Vec<Option<Found>>> {
+        let looks = match &self.journal {
+            Some(journal) => journal.part(py, || self.look(py, area, names))?,
+            None => self.look(py, area, names)?,
+        };
         let mut found = Vec::with_capacity(names.len());
         let mut missing = Vec::new();
-        for (at, name) in names.iter().enumerate() {
-            let here = self.here(py, area, name);
-            if here.is_none() {
-                missing.push((at, *name, self.reading(py, area, name)?));
-            }
-            found.push(here.flatten());
+        for (at, (name, look)) in names.iter().zip(looks).enumerate() {
+            found.push(match look {
+                Look::Here(found) => found,
+                Look::Store(reading) => {
+                    missing.push((at, *name, reading));
+                    None
+                }
+            });
         }
         if !missing.is_empty() {
             let asked: Vec<&str> = missing.iter().map(|(_, name, _)| *name).collect();
@@ -226,8 +264,22 @@ impl Backend for Front {
         self.store.page(py, prefix, cursor, limit)
     }
 
-    fn hold(&self, py: Python<'_>, name: &str) -> PyResult<Option<Option<Hold>>> {
-        self.store.hold(py, name)
+    fn place(&self, py: Python<'_>, name: &str) -> PyResult<Option<Place>> {
+        self.store.place(py, name)
+    }
+
+    fn vacancy(&self, py: Python<'_>, name: &str) -> PyResult<Option<Vacancy>> {
+        self.store.vacancy(py, name)
+    }
+
+    fn apart(&self, py: Python<'_>, journal: &Arc<Journal>) -> Option<Arc<dyn Backend>> {
+        Some(Arc::new(Self {
+            store: self.store.noted(py, journal)?,
+            generation: self.generation.clone(),
+            kept: Arc::clone(&self.kept),
+            bytes: self.bytes,
+            journal: Some(Arc::clone(journal)),
+        }))
     }
 
     fn apply(&self, py: Python<'_>, changes: Vec<Change>) -> PyResult<bool> {

@@ -2,10 +2,12 @@
 
 mod backend;
 mod direct;
+mod errand;
 mod face;
 mod front;
 mod glob;
 mod guards;
+mod journal;
 mod key;
 mod overlay;
 mod ready;
@@ -15,6 +17,7 @@ mod state;
 mod stored;
 mod table;
 mod tally;
+mod turn;
 mod value;
 
 use pyo3::prelude::*;
@@ -22,7 +25,8 @@ use pyo3::prelude::*;
 /// Adds the classes of this module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<face::Kv>()?;
-    module.add_class::<face::Held>()?;
+    module.add_class::<turn::Held>()?;
+    module.add_class::<turn::Queued>()?;
     module.add_class::<direct::Direct>()?;
     module.add_class::<direct::Hits>()?;
     module.add_function(wrap_pyfunction!(guards::admit, module)?)?;

@@ -18,6 +18,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use super::backend::{Area, Backend, Change, Datum, Found, Marks, New, Page, Placed, Write, stage};
+use super::journal::Journal;
 use super::table::footprint;
 use crate::attached::Attached;
 use crate::warnings;
@@ -40,7 +41,7 @@ pub(crate) struct Overlay {
     base: Arc<dyn Backend>,
     checks: Checks,
     /// Nothing once the transaction has ended.
-    state: Attached<Option<State>>,
+    state: Arc<Attached<Option<State>>>,
 }
 
 #[derive(Default)]
@@ -192,7 +193,7 @@ fn version(found: Option<&Found>) -> Option<Version> {
 
 impl Overlay {
     pub(crate) fn new(base: Arc<dyn Backend>, checks: Checks) -> Self {
-        Self { base, checks, state: Attached::new(Some(State::default())) }
+        Self { base, checks, state: Arc::new(Attached::new(Some(State::default()))) }
     }
 
     /// What `work` makes of the state; `None` once the transaction has ended.
@@ -376,6 +377,11 @@ impl Backend for Overlay {
 
     fn counts(&self, name: &str) -> bool {
         self.base.counts(name)
+    }
+
+    fn apart(&self, py: Python<'_>, journal: &Arc<Journal>) -> Option<Arc<dyn Backend>> {
+        let base = self.base.apart(py, journal)?;
+        Some(Arc::new(Self { base, checks: self.checks, state: Arc::clone(&self.state) }))
     }
 
     fn one(&self, py: Python<'_>, area: Area, name: &str) -> PyResult<Option<Found>> {

@@ -3,19 +3,21 @@
 //! Invariant: every operation is one call of the store, so what is atomic there is atomic here. What cannot be read (of
 //! another format, damaged, not signed with our secret) is found as such, with a warning, and may be overwritten.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use afresh::{
-    Applied, Batch, Bytes, Entry, Fingerprint, Generation, Hold, Key, Kind, NewEntry, Op, Result,
-    Scan, Space, Value, Version, When,
+    Applied, Batch, Bytes, Entry, Error, Fingerprint, Generation, Key, Kind, NewEntry, Op, Result,
+    Scan, Space, Vacancy, Value, Version, When,
 };
 use pollster::block_on;
 use pyo3::prelude::*;
 
-use super::backend::{Area, Backend, Change, Datum, Found, New, Page, Placed, Write, stage};
+use super::backend::{Area, Backend, Change, Datum, Found, New, Page, Place, Placed, Write, stage};
+use super::journal::{Answer, Answered, Journal, Question};
 use super::record::{Record, Seal};
 use crate::engine::Engine;
-use crate::errors::OrRaise;
+use crate::errors::{OrRaise, raise};
 use crate::warnings;
 
 /// The longest name that is part of a key. Keys of a store have at most 512 bytes; a longer name is in the record, and
@@ -30,9 +32,13 @@ pub(crate) struct Stored {
     engine: Py<Engine>,
     near: bool,
     atomic: bool,
+    /// Whether its locks are leases: told of, and waited for.
+    leases: bool,
     /// The name of the cache.
     name: String,
     seal: Option<Seal>,
+    /// Where a command that is run again for each answer has them from.
+    journal: Option<Arc<Journal>>,
 }
 
 impl Stored {
@@ -42,18 +48,54 @@ impl Stored {
         name: String,
         seal: Option<Seal>,
     ) -> PyResult<Self> {
-        let capabilities = engine.get().get(py)?.store().info().capabilities;
-        let (near, atomic) = (capabilities.near, capabilities.atomic);
-        Ok(Self { engine, near, atomic, name, seal })
+        let opened = engine.get().get(py)?;
+        let capabilities = opened.store().info().capabilities;
+        let (near, atomic, leases) = (capabilities.near, capabilities.atomic, opened.leases());
+        Ok(Self { engine, near, atomic, leases, name, seal, journal: None })
     }
 
-    fn run<T: Send>(
-        &self,
-        py: Python<'_>,
-        work: impl AsyncFnOnce(&dyn afresh::Store) -> Result<T> + Send,
-    ) -> PyResult<T> {
+    /// The same, asked by a command that is run again for each answer; `None` where the store is none on a server.
+    pub(crate) fn noted(&self, py: Python<'_>, journal: &Arc<Journal>) -> Option<Self> {
+        self.engine.get().is_far().then(|| Self {
+            engine: self.engine.clone_ref(py),
+            name: self.name.clone(),
+            seal: self.seal.clone(),
+            journal: Some(Arc::clone(journal)),
+            ..*self
+        })
+    }
+
+    fn ask(&self, py: Python<'_>, question: Question) -> PyResult<Answered> {
         let engine = self.engine.get().get(py)?;
-        py.detach(|| block_on(work(engine.store().as_ref()))).or_raise(py)
+        match &self.journal {
+            Some(journal) => journal.ask(py, &engine, question),
+            None => Ok(py.detach(|| block_on(question.put_to(&engine)))),
+        }
+    }
+
+    fn look(&self, py: Python<'_>, keys: Vec<Key>) -> PyResult<Vec<Option<Entry>>> {
+        match self.ask(py, Question::Get(keys))?.map_err(|error| raise(py, &error))? {
+            Answer::Found(found) => Ok(found),
+            Answer::Applied(_) | Answer::Page(_) => Err(raise(py, &mixed_up())),
+        }
+    }
+
+    fn scan(&self, py: Python<'_>, scan: &Scan) -> PyResult<afresh::Page> {
+        match self.ask(py, Question::Scan(scan.clone()))?.map_err(|error| raise(py, &error))? {
+            Answer::Page(page) => Ok(page),
+            Answer::Applied(_) | Answer::Found(_) => Err(raise(py, &mixed_up())),
+        }
+    }
+
+    /// Makes changes. `None` where something else is there than a counter, and `adds` to one is among them.
+    fn make(&self, py: Python<'_>, ops: Vec<Op>, adds: bool) -> PyResult<Option<Applied>> {
+        let batch = Batch { objects: Vec::new(), ops };
+        match self.ask(py, Question::Apply(batch))? {
+            Ok(Answer::Applied(applied)) => Ok(Some(applied)),
+            Err(error) if adds && error.kind() == Kind::Config => Ok(None),
+            Err(error) => Err(raise(py, &error)),
+            Ok(_) => Err(raise(py, &mixed_up())),
+        }
     }
 
     /// The counters of changes of the store, if they tell of all changes of entries.
@@ -75,7 +117,11 @@ impl Stored {
     }
 
     pub(crate) fn key(&self, area: Area, name: &str) -> Result<Key> {
-        let space = if area == Area::Tag { Space::Count } else { Space::Named };
+        let space = match area {
+            Area::Tag => Space::Count,
+            Area::Lock if self.leases => Space::Lease,
+            Area::Lock | Area::Value => Space::Named,
+        };
         let mut key = self.folder(area, is_long(name)).into_bytes();
         if is_long(name) {
             key.extend_from_slice(blake3::hash(name.as_bytes()).as_bytes());
@@ -154,9 +200,14 @@ impl Stored {
         Ok(checks)
     }
 
-    fn change(&self, py: Python<'_>, op: Op) -> PyResult<Applied> {
-        self.run(py, async |store| store.apply(Batch { objects: Vec::new(), ops: vec![op] }).await)
+    /// Makes one change; whether its condition held.
+    fn change(&self, py: Python<'_>, op: Op) -> PyResult<bool> {
+        Ok(matches!(self.make(py, vec![op], false)?, Some(Applied::All(_))))
     }
+}
+
+fn mixed_up() -> Error {
+    Error::new(Kind::Corrupt, "the store has answered another question")
 }
 
 fn is_long(name: &str) -> bool {
@@ -184,16 +235,27 @@ impl Backend for Stored {
     fn many(&self, py: Python<'_>, area: Area, names: &[&str]) -> PyResult<Vec<Option<Found>>> {
         let keys: Vec<Key> =
             names.iter().map(|name| self.key(area, name)).collect::<Result<_>>().or_raise(py)?;
-        let found = self.run(py, async |store| store.get(&keys).await)?;
+        let found = self.look(py, keys.clone())?;
         Ok(keys.iter().zip(found).map(|(key, entry)| Some(self.found(key, entry?).0)).collect())
     }
 
-    fn hold(&self, py: Python<'_>, name: &str) -> PyResult<Option<Option<Hold>>> {
+    fn place(&self, py: Python<'_>, name: &str) -> PyResult<Option<Place>> {
         let mut hasher = blake3::Hasher::new_derive_key(HOLD);
         hasher.update(self.folder(Area::Value, false).as_bytes()).update(name.as_bytes());
         let fingerprint = Fingerprint::new(*hasher.finalize().as_bytes());
-        let engine = self.engine.get().get(py)?;
-        Ok(engine.hold(&fingerprint).map(Some))
+        Ok(Some((self.engine.get().get(py)?, fingerprint)))
+    }
+
+    fn vacancy(&self, py: Python<'_>, name: &str) -> PyResult<Option<Vacancy>> {
+        if !self.leases {
+            return Ok(None);
+        }
+        let key = self.key(Area::Lock, name).or_raise(py)?;
+        Ok(self.engine.get().get(py)?.vacancy(&key))
+    }
+
+    fn apart(&self, py: Python<'_>, journal: &Arc<Journal>) -> Option<Arc<dyn Backend>> {
+        Some(Arc::new(self.noted(py, journal)?))
     }
 
     fn put(
@@ -208,10 +270,8 @@ impl Backend for Stored {
         let Some(entry) = self.entry(&key, name, &new).or_raise(py)? else {
             return Ok(Placed::Refused);
         };
-        Ok(match self.change(py, Op::Put { key, entry, when })? {
-            Applied::All(_) => Placed::Done,
-            Applied::Refused { .. } => Placed::Refused,
-        })
+        let done = self.change(py, Op::Put { key, entry, when })?;
+        Ok(if done { Placed::Done } else { Placed::Refused })
     }
 
     fn add(
@@ -223,20 +283,15 @@ impl Backend for Stored {
         ttl: Option<Duration>,
     ) -> PyResult<Option<i64>> {
         let key = self.key(area, name).or_raise(py)?;
-        let engine = self.engine.get().get(py)?;
-        let batch = Batch { objects: Vec::new(), ops: vec![Op::Add { key, by, ttl }] };
-        match py.detach(|| block_on(engine.store().apply(batch))) {
-            Ok(Applied::All(done)) => Ok(done.first().and_then(|done| done.count)),
-            Ok(Applied::Refused { .. }) => Ok(None),
-            // A record is there.
-            Err(error) if error.kind() == Kind::Config => Ok(None),
-            Err(error) => Err(error).or_raise(py),
-        }
+        Ok(match self.make(py, vec![Op::Add { key, by, ttl }], true)? {
+            Some(Applied::All(done)) => done.first().and_then(|done| done.count),
+            _ => None,
+        })
     }
 
     fn delete(&self, py: Python<'_>, area: Area, name: &str, when: When) -> PyResult<bool> {
         let key = self.key(area, name).or_raise(py)?;
-        Ok(matches!(self.change(py, Op::Delete { key, when })?, Applied::All(_)))
+        self.change(py, Op::Delete { key, when })
     }
 
     fn page(
@@ -259,7 +314,7 @@ impl Backend for Stored {
         };
         scan.limit = limit;
         scan.cursor = cursor.map(Bytes::copy_from_slice);
-        let page = self.run(py, async |store| store.scan(&scan).await)?;
+        let page = self.scan(py, &scan)?;
         let next = match page.next {
             Some(next) => Some([&[u8::from(long)], next.as_ref()].concat()),
             None => (!long).then(|| vec![1]),
@@ -281,15 +336,8 @@ impl Backend for Stored {
 
     fn apply(&self, py: Python<'_>, changes: Vec<Change>) -> PyResult<bool> {
         let adds = changes.iter().any(|change| matches!(change.write, Write::Add { .. }));
-        let batch = Batch { objects: Vec::new(), ops: self.ops(changes).or_raise(py)? };
-        let engine = self.engine.get().get(py)?;
-        match py.detach(|| block_on(engine.store().apply(batch))) {
-            Ok(Applied::All(_)) => Ok(true),
-            Ok(Applied::Refused { .. }) => Ok(false),
-            // A record has taken the place of a counter.
-            Err(error) if adds && error.kind() == Kind::Config => Ok(false),
-            Err(error) => Err(error).or_raise(py),
-        }
+        let ops = self.ops(changes).or_raise(py)?;
+        Ok(matches!(self.make(py, ops, adds)?, Some(Applied::All(_))))
     }
 
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
@@ -298,19 +346,17 @@ impl Backend for Stored {
             scan.prefix = self.folder(Area::Value, long).into();
             // A page is deleted in one batch, and nobody's clients should wait long for a server.
             scan.limit = if self.near { scan.limit } else { 128 };
-            self.run(py, async |store| {
-                loop {
-                    let page = store.scan(&scan).await?;
-                    let doomed = page.entries.into_iter().map(|(key, _)| key);
-                    let doomed = doomed.filter(|key| key.bytes().starts_with(&scan.prefix));
-                    let ops = doomed.map(|key| Op::Delete { key, when: When::Always }).collect();
-                    store.apply(Batch { objects: Vec::new(), ops }).await?;
-                    scan.cursor = page.next;
-                    if scan.cursor.is_none() {
-                        return Ok(());
-                    }
+            loop {
+                let page = self.scan(py, &scan)?;
+                let doomed = page.entries.into_iter().map(|(key, _)| key);
+                let doomed = doomed.filter(|key| key.bytes().starts_with(&scan.prefix));
+                let ops = doomed.map(|key| Op::Delete { key, when: When::Always }).collect();
+                self.make(py, ops, false)?;
+                scan.cursor = page.next;
+                if scan.cursor.is_none() {
+                    break;
                 }
-            })?;
+            }
         }
         Ok(())
     }

@@ -58,6 +58,39 @@ fn what_another_changes_is_told() {
 }
 
 #[test]
+fn entries_under_names_are_told_of_once_somebody_asks() {
+    let Some(url) = shared() else { return };
+    let address = fresh(&url);
+    let (reader, writer) = (open(&address), open(&address));
+    // It listens already, and has to listen anew.
+    let (counters, before) = stamp(reader.as_ref(), 1);
+    assert!(reader.counts_entries());
+    assert!(!counters.holds(before), "nobody tells of entries yet");
+    for space in [Space::Named, Space::Count] {
+        let (key, other) = (Key::new(space, "k").unwrap(), Key::new(space, "other").unwrap());
+        let stamp_of = |key: &Key| {
+            stamp(reader.as_ref(), 1);
+            counters.stamp_of(key).unwrap()
+        };
+        let absent = stamp_of(&key);
+        put(writer.as_ref(), &key, "x");
+        until("a new entry was not told", || !counters.holds(absent));
+        for op in [
+            Op::Put { key: key.clone(), entry: NewEntry::record("y"), when: When::Always },
+            Op::Delete { key: key.clone(), when: When::Always },
+        ] {
+            let (kept, spared) = (stamp_of(&key), stamp_of(&other));
+            one(writer.as_ref(), op);
+            until("a change was not told", || !counters.holds(kept));
+            assert!(counters.holds(spared), "another entry");
+        }
+    }
+    assert!(reader.counts_entries());
+    stamp(reader.as_ref(), 1);
+    assert!(!open(&format!("{}&track=no", fresh(&url))).counts_entries());
+}
+
+#[test]
 fn an_end_is_told() {
     let Some(url) = shared() else { return };
     let store = open(&fresh(&url));

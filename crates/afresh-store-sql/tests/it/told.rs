@@ -119,6 +119,38 @@ fn answers_that_another_replaces_are_not_right_any_more() {
 }
 
 #[test]
+fn entries_under_names_and_counts_are_told_of() {
+    let Some(server) = shared(Kind::Postgres) else { return };
+    let prefix = prefix();
+    let (here, there) = (open(&server.url(&prefix)).unwrap(), open(&server.url(&prefix)).unwrap());
+    assert!(here.counts_entries());
+    let generation = here.generation().unwrap();
+    let keys = [Space::Named, Space::Count].map(|space| Key::new(space, "kv//a").unwrap());
+    let stamp_of = |key: &Key| {
+        until("stamps are to be had", || generation.stamp_of(key).is_some());
+        generation.stamp_of(key).unwrap()
+    };
+    for key in keys {
+        let absent = stamp_of(&key);
+        apply(there.as_ref(), vec![put(&key, When::Absent)]);
+        if key.space() == Space::Count {
+            until("a count that begins is told of", || !generation.holds(absent));
+        }
+        for op in [put(&key, When::Always), Op::Delete { key: key.clone(), when: When::Always }] {
+            let other = Key::new(key.space(), "kv//b").unwrap();
+            let (stamp, spared) = (stamp_of(&key), stamp_of(&other));
+            apply(there.as_ref(), vec![op]);
+            until("a change was not told", || !generation.holds(stamp));
+            assert!(generation.holds(spared), "another entry");
+        }
+        apply(there.as_ref(), vec![Op::Add { key: key.clone(), by: 1, ttl: None }]);
+        let stamp = stamp_of(&key);
+        apply(there.as_ref(), vec![Op::Add { key: key.clone(), by: 1, ttl: None }]);
+        until("an addition was not told", || !generation.holds(stamp));
+    }
+}
+
+#[test]
 fn an_absence_that_is_relied_on_lasts_until_the_batch_is_done() {
     for kind in KINDS {
         let Some(server) = shared(kind) else { continue };

@@ -6,11 +6,11 @@ result.
 
 from __future__ import annotations
 
-from afresh import warn
+from afresh import _afresh, warn
 from afresh.cache import conditions, ttl
 from afresh.cache.conditions import Raised
 from afresh.cache.detect import Above
-from afresh.cache.steps import Ask, Call
+from afresh.cache.steps import Call, Turn, Wait
 from afresh.errors import AfreshError
 
 TYPE_CHECKING = False
@@ -82,22 +82,16 @@ class Asked:
             #: Where it lives, whatever transaction there is: counts and locks are nobody's to take back.
             self.route: Route = cache._routes.plain(key)
 
-    def ask(self, call: Callable[..., Any], *args: Any) -> Ask:
-        return Ask(self.route.near, call, *args)
-
     def find(self) -> Steps:
         """The entry under the key, or None; with what stands around ``get``."""
         if self.cache._around.idle:
-            return (yield self.ask(self._find, self.key))
+            return (yield from self._find(self.key))
         found: Entry | None = None
 
-        def look(key: str, default: Any) -> Any:
+        def ask(key: str, default: Any) -> Steps:
             nonlocal found
-            found = self._find(key)
+            found = yield from self._find(key)
             return default if found is None else found[0]
-
-        def ask(key: str, default: Any) -> Ask:
-            return self.ask(look, key, default)
 
         get = type(self.cache)._get.raw  # type: ignore[attr-defined]
         steps = self.cache._around.steps(self.face, get, (self.key, _ABSENT), {}, ask, locks=False)
@@ -107,21 +101,25 @@ class Asked:
         # A middleware may give what it likes.
         return found if found is not None and found[0] is value else (value, 0, None)
 
-    def _find(self, key: str) -> Entry | None:
+    def _find(self, key: str) -> Steps:
         if self.cache._switches.off("get", key):
             return None
         try:
-            return self.cache._routes.of(key).kv.read(key)  # type: ignore[return-value]
+            return (yield self.cache._routes.of(key).ask("read", key))
         except AfreshError as error:
             self.cache._degrade(error)
             return None
         finally:
             warn.emit()
 
-    def hold(self) -> Any:
-        """The right to compute the key, alone on this host, to be released; None while somebody has it."""
+    def hold(self) -> Steps:
+        """The right to compute the key, alone among all who share the store, to be released. Waits for it."""
         try:
-            return self.route.kv.hold(self.key)
+            held = yield self.route.ask("hold", self.key)
+            while type(held) is _afresh.Queued:
+                yield Wait(Turn(held), None)
+                held = yield self.route.ask("hold", self.key, held)
+            return held
         except AfreshError as error:
             self.cache._degrade(error)
             return _NOTHING
@@ -139,7 +137,7 @@ class Asked:
         told = self.route.never_fails and self.cache._transactions.current() is None
         if told and not keep.tags and not self.cache._registered:
             return None
-        return (yield self.ask(self.cache._begin, flight, [tag(self.arguments) for tag in keep.tags]))
+        return (yield from self.cache._begin(flight, [tag(self.arguments) for tag in keep.tags]))
 
     def compute(
         self,

@@ -8,7 +8,6 @@ cannot be asked nothing is claimed.
 
 from __future__ import annotations
 
-from afresh.cache.steps import Ask
 from afresh.errors import AfreshError, ConfigError
 
 TYPE_CHECKING = False
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
     from afresh.cache.commands import SyncCache
     from afresh.cache.flights import Flight
-    from afresh.cache.routes import Route
     from afresh.cache.steps import Steps
     from afresh.cache.strategies.asked import Asked
 
@@ -53,23 +51,20 @@ class Filter:
         words = (digest[at : at + 4] for at in range(8, len(digest), 4))
         return f"{self.name}:{page}", [int.from_bytes(word, "little") % self.bits for word in words]
 
-    def route(self, core: SyncCache) -> Route:
-        return core._routes.plain(self.name)
-
-    def look(self, core: SyncCache, member: str) -> tuple[int, ...] | None:
+    def look(self, core: SyncCache, member: str) -> Steps:
         """The bits of a member; None where they cannot be known."""
         page, bits = self.place(member)
         if core._switches.off("get_bits", page):
             return None
         try:
-            return tuple(core._routes.plain(page).kv.get_bits(page, bits, 1))
+            return tuple((yield core._routes.plain(page).ask("get_bits", page, bits, 1)))
         except AfreshError as error:
             core._degrade(error)
             return None
 
-    def add(self, core: SyncCache, member: str) -> None:
+    def add(self, core: SyncCache, member: str) -> Steps:
         page, bits = self.place(member)
-        core._routes.plain(page).kv.incr_bits(page, bits, 1, 1)
+        yield core._routes.plain(page).ask("incr_bits", page, bits, 1, 1)
 
 
 class Bloom:
@@ -79,7 +74,7 @@ class Bloom:
         self.filter, self.checked = filter, checked
 
     def steps(self, asked: Asked) -> Steps:
-        bits = yield Ask(self.filter.route(asked.cache).near, self.filter.look, asked.cache, asked.key)
+        bits = yield from self.filter.look(asked.cache, asked.key)
         if bits is not None and not all(bits):
             return False
         if bits is not None and not self.checked:
@@ -96,7 +91,7 @@ class Adding:
     def steps(self, asked: Asked) -> Steps:
         result = yield asked.run()
         if result:
-            yield Ask(self.filter.route(asked.cache).near, self.filter.add, asked.cache, asked.key)
+            yield from self.filter.add(asked.cache, asked.key)
         return result
 
 
@@ -117,7 +112,7 @@ class Dual:
             if known is not None:
                 return known
             result = yield asked.run()
-            yield Ask(self.yes.route(asked.cache).near, self._record, asked, bool(result))
+            yield from self._record(asked, bool(result))
             return result
 
         def again() -> Steps:
@@ -127,21 +122,19 @@ class Dual:
         return (yield from asked.cache._flights.fly(f"dual_bloom {asked.face}", asked.key, compute, again))
 
     def _known(self, asked: Asked) -> Steps:
-        return (yield Ask(self.yes.route(asked.cache).near, self._look, asked))
-
-    def _look(self, asked: Asked) -> bool | None:
-        yes, no = (filter.look(asked.cache, asked.key) for filter in (self.yes, self.no))
+        yes = yield from self.yes.look(asked.cache, asked.key)
+        no = yield from self.no.look(asked.cache, asked.key)
         if yes is None or no is None or all(yes) == all(no):
             return None
         return all(yes)
 
-    def _record(self, asked: Asked, answer: bool) -> None:
-        bits = [filter.look(asked.cache, asked.key) for filter in (self.yes, self.no)]
-        mine = bits[0] if answer else bits[1]
+    def _record(self, asked: Asked, answer: bool) -> Steps:
+        filter = self.yes if answer else self.no
+        mine = yield from filter.look(asked.cache, asked.key)
         if mine is None or all(mine) or (self.alone and any(mine)):
             return
         try:
-            (self.yes if answer else self.no).add(asked.cache, asked.key)
+            yield from filter.add(asked.cache, asked.key)
         except AfreshError as error:
             asked.cache._degrade(error)
 

@@ -66,18 +66,18 @@ class RateLimit:
         self.ban = None if ban is None else ttl.seconds(ban)
 
     def steps(self, asked: Asked) -> Steps:
-        if (yield asked.ask(self._admits, asked)):
+        if (yield from self._admits(asked)):
             return (yield asked.run())
         if self.action is None:
             raise RateLimitError(f"more than {self.limit} calls in {self.period:g} s", hint=f"the key is {asked.key!r}")
         return (yield Call(self.action, asked.args, asked.kwargs))
 
-    def _admits(self, asked: Asked) -> bool:
+    def _admits(self, asked: Asked) -> Steps:
         try:
-            kv = asked.route.kv
-            count = kv.incr(asked.key, 1, self.period)
+            route = asked.route
+            count = yield route.ask("incr", asked.key, 1, self.period)
             if count == self.limit + 1 and self.ban is not None:
-                kv.expire(asked.key, self.ban)
+                yield route.ask("expire", asked.key, self.ban)
             return count <= self.limit
         except AfreshError as error:
             asked.cache._degrade(error)
@@ -90,12 +90,12 @@ class SlidingLimit(RateLimit):
     def __init__(self, limit: int, period: ttl.Span, action: Callable[..., Any] | None) -> None:
         super().__init__(limit, period, None, action)
 
-    def _admits(self, asked: Asked) -> bool:
+    def _admits(self, asked: Asked) -> Steps:
         def change(state: Any) -> tuple[Any, bool]:
             kept = _afresh.admit(state or [], _now(), self.period, self.limit)
             return kept, kept is not None
 
-        return _change(asked, asked.key, self.period, change, True)
+        return (yield from _change(asked, asked.key, self.period, change, True))
 
 
 class Breaker:
@@ -124,7 +124,7 @@ class Breaker:
         import secrets
 
         trial = secrets.token_hex(16)
-        state = yield asked.ask(self._state, asked, trial)
+        state = yield from self._state(asked, trial)
         if state == "open":
             raise CircuitBreakerOpen("calls fail too often; this one was not made", hint=f"the key is {asked.key!r}")
         failed = True
@@ -139,35 +139,38 @@ class Breaker:
             failed = False
             raise
         finally:
-            yield asked.ask(self._after, asked, state, trial, failed)
+            yield from self._after(asked, state, trial, failed)
 
-    def _state(self, asked: Asked, trial: str) -> str:
+    def _state(self, asked: Asked, trial: str) -> Steps:
         try:
-            kv, key = asked.route.kv, asked.key
-            if kv.exists(f"{key}:open"):
+            route, key = asked.route, asked.key
+            if (yield route.ask("exists", f"{key}:open")):
                 return "open"
-            if not kv.exists(f"{key}:halfopen"):
+            if not (yield route.ask("exists", f"{key}:halfopen")):
                 return "closed"
-            return "trial" if kv.lock(f"{key}:trial", trial, self.half_open) else "open"
+            return "trial" if (yield route.ask("lock", f"{key}:trial", trial, self.half_open)) else "open"
         except AfreshError as error:
             asked.cache._degrade(error)
             return "closed"
 
-    def _after(self, asked: Asked, state: str, trial: str, failed: bool) -> None:
+    def _after(self, asked: Asked, state: str, trial: str, failed: bool) -> Steps:
+        def count(tallies: Any) -> tuple[Any, bool]:
+            return self._count(tallies, failed)
+
         try:
-            kv, key = asked.route.kv, asked.key
+            route, key = asked.route, asked.key
             if state == "trial":
-                kv.delete(f"{key}:halfopen")
+                yield route.ask("delete", f"{key}:halfopen")
                 opens = failed
             else:
-                opens = _change(asked, f"{key}:outcomes", self.period, lambda tallies: self._count(tallies, failed), False)
+                opens = yield from _change(asked, f"{key}:outcomes", self.period, count, False)
             if opens:
                 if self.half_open:
-                    kv.set(f"{key}:halfopen", 1, self.lasts + self.half_open)
-                kv.set(f"{key}:open", 1, self.lasts)
+                    yield route.ask("set", f"{key}:halfopen", 1, self.lasts + self.half_open)
+                yield route.ask("set", f"{key}:open", 1, self.lasts)
             if opens or state == "trial":
-                kv.delete(f"{key}:outcomes")
-                kv.unlock(f"{key}:trial", trial)
+                yield route.ask("delete", f"{key}:outcomes")
+                yield route.ask("unlock", f"{key}:trial", trial)
         except AfreshError as error:
             asked.cache._degrade(error)
 
@@ -183,13 +186,15 @@ _TRIES = 100
 
 def _change(
     asked: Asked, key: str, lasts: float, change: Callable[[Any], tuple[Any, bool]], otherwise: bool
-) -> bool:
+) -> Steps:
     """Changes what is under a key, unless somebody else does at the same time; then again."""
     try:
         for _ in range(_TRIES):
-            found = asked.route.kv.read(key)
+            found = yield asked.route.ask("read", key)
             state, answer = change(None if found is None else found[0])
-            if state is None or asked.route.kv.set(key, state, lasts, version=0 if found is None else found[1]):
+            if state is None:
+                return answer
+            if (yield asked.route.ask("set", key, state, lasts, version=0 if found is None else found[1])):
                 return answer
     except AfreshError as error:
         asked.cache._degrade(error)

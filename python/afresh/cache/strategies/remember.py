@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from afresh import warn
 from afresh.cache import ttl
-from afresh.cache.steps import Spawn, Wait
+from afresh.cache.steps import Spawn
 from afresh.cache.strategies.asked import given
 from afresh.errors import AfreshError, ConfigError
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from afresh.cache.steps import Steps
     from afresh.cache.strategies.asked import Asked, Entry, Keep
 
-
-# Seconds between two looks whether another process has done computing.
-_FIRST, _LAST = 0.0005, 0.01
 
 # Who refreshes needs no name: whoever gets the lock is the one.
 _TURN = "refresh"
@@ -100,17 +97,12 @@ class Simple:
         return (yield from self.compute(asked, flight, entry))
 
     def _held(self, asked: Asked, flight: Flight, found: Entry | None) -> Steps:
-        """With the right of this host to compute the key, where its processes share the store; the kernel takes it back
-        from an owner that vanishes."""
+        """With the right to compute the key, of this host or of all that share the store: the kernel takes it back from
+        an owner that vanishes, or its lease ends."""
         if asked.route.never_fails or flight.within:
             # Who has begun another computation waits for nobody, or two could wait for each other.
             return (yield from self._again(asked, flight, found))
-        pause = _FIRST
-        held = asked.hold()
-        while held is None:
-            yield Wait(None, pause)
-            pause = min(pause * 1.5, _LAST)
-            held = asked.hold()
+        held = yield from asked.hold()
         try:
             return (yield from self._again(asked, flight, found))
         finally:
@@ -188,7 +180,7 @@ class Early(Due):
         self.background = background
 
     def fresh(self, asked: Asked, entry: Entry) -> Steps:
-        if not self.due(entry) or not (yield asked.ask(self._first, asked, entry)):
+        if not self.due(entry) or not (yield from self._first(asked, entry)):
             return True
         if self.background:
             yield Spawn(self._try(asked, entry))
@@ -202,21 +194,21 @@ class Early(Due):
             raise
         except BaseException:
             # The loop ends, or a person has had enough.
-            yield asked.ask(asked.route.kv.unlock, self._turn(asked, entry), _TURN)
+            yield asked.route.ask("unlock", self._turn(asked, entry), _TURN)
             raise
         if not fine:
             # Another may try, but not at once.
-            yield asked.ask(asked.route.kv.unlock, self._turn(asked, entry), _TURN)
-            yield asked.ask(self._first, asked, entry, _PAUSE)
+            yield asked.route.ask("unlock", self._turn(asked, entry), _TURN)
+            yield from self._first(asked, entry, _PAUSE)
 
     def _turn(self, asked: Asked, entry: Entry) -> str:
         return f"{asked.key}:refresh:{entry[1]}"
 
-    def _first(self, asked: Asked, entry: Entry, most: float = float("inf")) -> bool:
+    def _first(self, asked: Asked, entry: Entry, most: float = float("inf")) -> Steps:
         """Whether this caller, of all processes, is the one to refresh this very answer."""
         try:
             span = min(max(entry[2] or 0.0, 0.001), most)
-            return bool(asked.route.kv.lock(self._turn(asked, entry), _TURN, span))
+            return (yield asked.route.ask("lock", self._turn(asked, entry), _TURN, span))
         except AfreshError as error:
             asked.cache._degrade(error)
             return False
@@ -267,7 +259,7 @@ class Hits(Simple):
         return entry[0][2]
 
     def fresh(self, asked: Asked, entry: Entry) -> Steps:
-        count = yield asked.ask(self._count, asked, entry)
+        count = yield from self._count(asked, entry)
         if count > self.most:
             return False
         if self.update_after and count == self.update_after:
@@ -276,11 +268,11 @@ class Hits(Simple):
             yield Spawn(self.refresh(asked, entry))
         return True
 
-    def _count(self, asked: Asked, entry: Entry) -> int:
+    def _count(self, asked: Asked, entry: Entry) -> Steps:
         """How often this very answer was given: each has a counter of its own, so that none is counted on another's."""
         try:
             name = f"{asked.key}:hits:{entry[0][0]}"
-            return asked.route.kv.incr(name, 1, entry[2] if entry[2] is not None else _LONGEST)
+            return (yield asked.route.ask("incr", name, 1, entry[2] if entry[2] is not None else _LONGEST))
         except AfreshError as error:
             asked.cache._degrade(error)
             return 0
