@@ -5,36 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 
+from flight_worker import WORKER
+
 import afresh
 from afresh import _afresh
 
-WORKER = """
-    import asyncio, os, sys, time
-    import afresh
-
-    cache = afresh.Cache()
-    cache.setup(sys.argv[1])
-    face, marks = sys.argv[2], sys.argv[3]
-
-    def mark():
-        with open(marks, "a") as file:
-            file.write("x")
-
-    @cache.sync.cache(ttl=600, key="f:{a}")
-    def plain(a):
-        mark()
-        time.sleep(0.5)
-        return [a]
-
-    @cache.cache(ttl=600, key="f:{a}")
-    async def later(a):
-        mark()
-        await asyncio.sleep(0.5)
-        return [a]
-
-    async def main():
-        return await asyncio.gather(*(later(1) for _ in range(25)))
-
+ASKS = """
     while not os.path.exists(sys.argv[4]):
         time.sleep(0.002)
     given = [plain(1)] if face == "threads" else asyncio.run(main())
@@ -43,7 +19,7 @@ WORKER = """
 
 
 def test_t14_processes_of_both_faces_compute_once(store, apart, runs, tmp_path):
-    script, go = apart.write("work.py", WORKER), tmp_path / "go"
+    script, go = apart.write("work.py", WORKER + ASKS), tmp_path / "go"
     children = [apart.start(str(script), store, face, runs.path, str(go)) for face in ("threads", "loops") * 2]
     time.sleep(1)
     go.touch()

@@ -11,6 +11,7 @@ import time
 
 import postgres_server
 import pytest
+from flight_worker import WORKER
 from redis_server import Server, started, until
 
 import afresh
@@ -33,33 +34,7 @@ def cache_on(server: Server, name: str = "", **options) -> afresh.Cache:
     return cache
 
 
-WORKER = """
-    import asyncio, os, sys, time
-    import afresh
-
-    cache = afresh.Cache()
-    cache.setup(sys.argv[1])
-    face, marks = sys.argv[2], sys.argv[3]
-
-    def mark():
-        with open(marks, "a") as file:
-            file.write("x")
-
-    @cache.sync.cache(ttl=600, key="f:{a}")
-    def plain(a):
-        mark()
-        time.sleep(1)
-        return [a]
-
-    @cache.cache(ttl=600, key="f:{a}")
-    async def later(a):
-        mark()
-        await asyncio.sleep(1)
-        return [a]
-
-    async def main():
-        return await asyncio.gather(*(later(1) for _ in range(25)))
-
+ASKS = """
     cache.sync.get("warm")
     print("ready", flush=True)
     sys.stdin.readline()
@@ -69,7 +44,7 @@ WORKER = """
 
 
 def test_processes_of_both_faces_compute_once(server, apart, runs):
-    script = str(apart.write("work.py", WORKER))
+    script = str(apart.write("work.py", WORKER + ASKS))
     faces = ("threads", "loops") * 2
     children = [apart.start(script, server.url, face, runs.path, stdin=-1) for face in faces]
     for child in children:

@@ -1,16 +1,11 @@
 //! Entries that somebody wrote over: absent, with one warning each, set aside, and made anew like any other.
 
-use std::sync::Arc;
-
-use afresh_core::{
-    Applied, Argument, Batch, Fingerprint, Function, FunctionId, Key, Labels, NewEntry, Op, Order,
-    Scan, Space, Tag, When, fp1,
-};
-use afresh_engine::{Begun, Engine, Execution, Options, Output, Policy};
+use afresh_core::{Applied, Batch, Key, Labels, NewEntry, Op, Order, Scan, Space, Tag, When};
+use afresh_engine::{Begun, Engine, Options, Output, Policy};
 use afresh_testkit::servers::redis::Redis;
 use pollster::block_on;
 
-use crate::{fresh, get, log, one, open, own, put};
+use crate::{call, fresh, get, log, one, open, own, put};
 
 const SPACES: [(Space, &str); 5] = [
     (Space::Head, "h"),
@@ -44,8 +39,13 @@ fn damage(server: &Redis, name: &[u8], way: &str) {
     redis::cmd(command).arg(name).arg(value).exec(&mut connection).unwrap();
 }
 
-fn name(address: &str, letter: &str, key: &Key) -> Vec<u8> {
-    let prefix = address.split("prefix=").nth(1).unwrap();
+fn prefix(address: &str) -> &str {
+    address.split("prefix=").nth(1).unwrap()
+}
+
+/// Where an entry is, in the store with this prefix.
+pub(crate) fn name(prefix: &str, key: &Key) -> Vec<u8> {
+    let (_, letter) = SPACES.iter().find(|(space, _)| *space == key.space()).unwrap();
     [format!("{{{prefix}:1}}:{letter}:").as_bytes(), key.bytes()].concat()
 }
 
@@ -61,13 +61,13 @@ fn a_damaged_entry_is_absent_and_made_anew() {
     log::listen();
     let address = fresh(&server.url());
     let store = open(&address);
-    for (space, letter) in SPACES {
+    for (space, _) in SPACES {
         for way in WAYS {
             // Once looked at first, once written to at once.
             for looked in [true, false] {
                 let key = Key::new(space, format!("one-{way}-{looked}")).unwrap();
                 let before = one(store.as_ref(), labelled(&key, When::Absent)).version;
-                damage(&server, &name(&address, letter, &key), way);
+                damage(&server, &name(prefix(&address), &key), way);
                 let what = format!("{space:?} {way} {looked}");
                 if looked {
                     assert_eq!(get(store.as_ref(), &key), None, "{what}");
@@ -96,7 +96,7 @@ fn what_is_not_looked_at_first_is_in_nobodys_way() {
     for way in ["garbage", "empty", "list", "short"] {
         let key = Key::count("epoch");
         put(store.as_ref(), &key, "x");
-        damage(&server, &name(&address, "n", &key), way);
+        damage(&server, &name(prefix(&address), &key), way);
         // As a process does that knows nothing of it: conditions find nothing there, and a counter begins anew.
         let check = Op::Check { key: key.clone(), when: When::Absent };
         one(store.as_ref(), check);
@@ -126,25 +126,14 @@ fn scans_pass_over_damage() {
             one(store.as_ref(), labelled(key, When::Always));
         }
         for (key, way) in keys.iter().step_by(2).zip(WAYS) {
-            damage(&server, &name(&address, "c", key), way);
+            damage(&server, &name(prefix(&address), key), way);
         }
         if lost {
-            let prefix = address.split("prefix=").nth(1).unwrap();
+            let prefix = prefix(&address);
             assert_eq!(server.cli(&["DEL", &format!("{{{prefix}:1}}:i:c")]), "1");
         }
         check(if lost { "anew" } else { "as it was" });
     }
-}
-
-fn call() -> (Fingerprint, Execution) {
-    let id = FunctionId::new([3; 32]);
-    let function = Arc::new(Function::new("f", id, "{}".to_owned()));
-    let digest = fp1::Encoder::new().finish();
-    let arguments = vec![Argument { name: "n".into(), digest, preview: "1".into(), source: None }];
-    let print = Argument::fingerprint(&id, "f", &arguments);
-    let execution =
-        Execution { function, arguments, inputs: vec![], tags: vec![], ttl: None, took: None };
-    (print, execution)
 }
 
 /// Runs the call, and expects that what it gives becomes the answer.
@@ -173,14 +162,14 @@ fn a_call_heals_what_is_damaged() {
     let head = Key::head(&print);
     let mut commit = run(&engine, "nothing is damaged");
     for way in WAYS {
-        damage(&server, &name(&address, "h", &head), way);
-        damage(&server, &name(&address, "c", &commit), way);
+        damage(&server, &name(prefix(&address), &head), way);
+        damage(&server, &name(prefix(&address), &commit), way);
         for count in ["epoch", "sweep"] {
-            damage(&server, &name(&address, "n", &Key::count(count)), way);
+            damage(&server, &name(prefix(&address), &Key::count(count)), way);
         }
         let lease = Key::lease(&print);
         one(engine.store().as_ref(), labelled(&lease, When::Always));
-        damage(&server, &name(&address, "l", &lease), way);
+        damage(&server, &name(prefix(&address), &lease), way);
         run(&engine, way);
         assert_eq!(get(engine.store().as_ref(), &lease), None, "{way}: the lease was given back");
         // The server's counters are damaged while the call is computed: it is recorded, and the next one is the answer.
@@ -189,8 +178,8 @@ fn a_call_heals_what_is_damaged() {
             Begun::Run(ticket) => ticket,
             other => panic!("{way}: {other:?}"),
         };
-        damage(&server, &name(&address, "n", &Key::count("epoch")), way);
-        damage(&server, &name(&address, "n", &Key::count("sweep")), way);
+        damage(&server, &name(prefix(&address), &Key::count("epoch")), way);
+        damage(&server, &name(prefix(&address), &Key::count("sweep")), way);
         let output =
             Output::Bytes { codec: "json".into(), blob: b"1".to_vec().into(), value: None };
         block_on(ticket.finish(call().1, output)).unwrap();
@@ -211,7 +200,7 @@ fn where_nothing_can_be_set_aside_it_is_said() {
     let address = fresh(&server.url());
     let (store, key) = (open(&address), Key::count("k"));
     put(store.as_ref(), &key, "x");
-    damage(&server, &name(&address, "n", &key), "garbage");
+    damage(&server, &name(prefix(&address), &key), "garbage");
     server.cli(&["ACL", "SETUSER", "default", "-rename"]);
     let error = block_on(store.get(std::slice::from_ref(&key))).unwrap_err();
     assert!(error.message().contains("cannot be set aside"), "{error:?}");

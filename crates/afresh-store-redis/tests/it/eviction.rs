@@ -2,16 +2,15 @@
 //! there is overlooked.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use afresh_core::{
-    Argument, Batch, Fingerprint, Function, FunctionId, Key, Labels, NewEntry, ObjectId, Op, Order,
-    Scan, Space, Store, Tag, Version, When, fp1,
+    Batch, Fingerprint, Key, Labels, NewEntry, ObjectId, Op, Order, Scan, Space, Store, Tag,
+    Version, When,
 };
-use afresh_engine::{Engine, Execution, Options, Output, Selection};
+use afresh_engine::{Engine, Options, Output, Selection};
 use pollster::block_on;
 
-use crate::{fresh, get, one, open, own, put};
+use crate::{call, fresh, get, one, open, own, put};
 
 fn head(n: u32) -> Key {
     Key::head(&Fingerprint::new(*ObjectId::of(&n.to_be_bytes()).as_bytes()))
@@ -132,17 +131,6 @@ fn versions_never_come_again() {
             server.cli(&["FLUSHALL"]);
         }
     }
-}
-
-fn call() -> (Fingerprint, Execution) {
-    let id = FunctionId::new([3; 32]);
-    let function = Arc::new(Function::new("f", id, "{}".to_owned()));
-    let digest = fp1::Encoder::new().finish();
-    let arguments = vec![Argument { name: "n".into(), digest, preview: "1".into(), source: None }];
-    let print = Argument::fingerprint(&id, "f", &arguments);
-    let execution =
-        Execution { function, arguments, inputs: vec![], tags: vec![], ttl: None, took: None };
-    (print, execution)
 }
 
 /// What is taken back while it is computed must not come, whatever the server forgets meanwhile.

@@ -21,7 +21,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use afresh_core::{Applied, Batch, Done, Entry, Fingerprint, Key, NewEntry, Op, Store, When};
+use afresh_core::{
+    Applied, Argument, Batch, Done, Entry, Fingerprint, Function, FunctionId, Key, NewEntry, Op,
+    Store, When, fp1,
+};
+use afresh_engine::Execution;
 use afresh_testkit::servers::redis::Redis;
 use afresh_testkit::servers::skipped;
 use pollster::block_on;
@@ -59,6 +63,18 @@ fn fresh(url: &str) -> String {
 
 fn open(address: &str) -> Arc<dyn Store> {
     afresh_store_redis::open(address).unwrap()
+}
+
+/// A call of a function.
+fn call() -> (Fingerprint, Execution) {
+    let id = FunctionId::new([3; 32]);
+    let function = Arc::new(Function::new("f", id, "{}".to_owned()));
+    let digest = fp1::Encoder::new().finish();
+    let arguments = vec![Argument { name: "n".into(), digest, preview: "1".into(), source: None }];
+    let print = Argument::fingerprint(&id, "f", &arguments);
+    let execution =
+        Execution { function, arguments, inputs: vec![], tags: vec![], ttl: None, took: None };
+    (print, execution)
 }
 
 fn print(byte: u8) -> Fingerprint {
