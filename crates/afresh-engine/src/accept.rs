@@ -141,7 +141,7 @@ impl Engine {
         })
         .await?;
         // Whoever computes under the old digest at this moment does not publish it.
-        self.take(Scope::Function(function)).await?;
+        self.taking_back(Scope::Function(function)).await?;
         let taken = self.take_back(function, &root, &codes).await?;
         Ok(Some(Withdrawn { statement, taken }))
     }

@@ -28,7 +28,7 @@ impl Engine {
     /// Whatever the store says.
     pub async fn rm(&self, id: &CommitId) -> Result<bool> {
         let Some(commit) = self.show(id).await? else { return Ok(false) };
-        self.take(Scope::Call(&commit.fingerprint)).await?;
+        self.taking_back(Scope::Call(&commit.fingerprint)).await?;
         let key = Key::head(&commit.fingerprint);
         let head = self.entry(&key).await?;
         let mut ops = Vec::new();
@@ -55,7 +55,7 @@ impl Engine {
     /// # Errors
     /// Whatever the store says.
     pub async fn forget(&self, fingerprint: &Fingerprint) -> Result<bool> {
-        self.take(Scope::Call(fingerprint)).await?;
+        self.taking_back(Scope::Call(fingerprint)).await?;
         let key = Key::head(fingerprint);
         let there = self.entry(&key).await?.is_some();
         let ops = vec![Op::Delete { key, when: When::Always }];
@@ -69,7 +69,7 @@ impl Engine {
     /// Whatever the store says.
     pub async fn invalidate(&self, selection: &Selection) -> Result<u64> {
         // All conditions hold together, so what is meant has the first.
-        self.take(match (selection.tags.first(), &selection.function) {
+        self.taking_back(match (selection.tags.first(), &selection.function) {
             (Some(tag), _) => Scope::Tag(tag),
             (None, Some(name)) => Scope::Function(name),
             (None, None) => Scope::Everything,
@@ -136,7 +136,7 @@ impl Engine {
     /// # Errors
     /// Whatever the store says.
     pub async fn clear(&self) -> Result<u64> {
-        self.take(Scope::Everything).await?;
+        self.taking_back(Scope::Everything).await?;
         self.new_sweep().await?;
         let mut commits = 0;
         for space in [Space::Head, Space::Commit, Space::Lease, Space::Named] {

@@ -42,11 +42,11 @@ pub(crate) enum Scope<'a> {
 }
 
 impl Scope<'_> {
-    /// A number for it; that two have the same costs a computation.
-    fn number(self) -> u64 {
+    /// A number for it, unless it is everything; that two have the same costs a computation.
+    fn number(self) -> Option<u64> {
         let mut hasher = blake3::Hasher::new_derive_key("afresh/taken/1");
         match self {
-            Self::Everything => hasher.update(b"*"),
+            Self::Everything => return None,
             Self::Call(fingerprint) => hasher.update(b"c").update(fingerprint.as_bytes()),
             // Whoever is meant by its last parts has the same last part.
             Self::Function(name) => {
@@ -60,17 +60,17 @@ impl Scope<'_> {
             }
         };
         let digest = *hasher.finalize().as_bytes();
-        u64::from_le_bytes(digest.first_chunk().copied().unwrap_or_default())
+        digest.first_chunk().map(|first| u64::from_le_bytes(*first))
     }
 
     /// The scopes by which a call may be meant.
     fn of_call(fingerprint: &Fingerprint, function: &str, tags: &[Tag]) -> Vec<u64> {
-        let mut all = vec![Scope::Call(fingerprint).number(), Scope::Function(function).number()];
-        for tag in tags {
+        let own = [Scope::Call(fingerprint).number(), Scope::Function(function).number()];
+        let tagged = tags.iter().flat_map(|tag| {
             let bare = Tag { key: tag.key.clone(), value: None };
-            all.extend([Scope::Tag(tag).number(), Scope::Tag(&bare).number()]);
-        }
-        all
+            [Scope::Tag(tag).number(), Scope::Tag(&bare).number()]
+        });
+        own.into_iter().chain(tagged).flatten().collect()
     }
 }
 
@@ -84,9 +84,7 @@ struct Taken {
 
 impl Taken {
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let (FORMAT, rest) = bytes.split_first().map(|(format, rest)| (*format, rest))? else {
-            return None;
-        };
+        let (&FORMAT, rest) = bytes.split_first()? else { return None };
         let (floor, scopes): (u64, Vec<(u64, u64)>) = postcard::from_bytes(rest).ok()?;
         Some(Self { floor, scopes: scopes.into_iter().collect() })
     }
@@ -100,10 +98,10 @@ impl Taken {
     }
 
     fn add(&mut self, scope: Scope<'_>, epoch: u64) {
-        match scope {
-            Scope::Everything => self.raise(epoch),
-            scope => {
-                let at = self.scopes.entry(scope.number()).or_default();
+        match scope.number() {
+            None => self.raise(epoch),
+            Some(scope) => {
+                let at = self.scopes.entry(scope).or_default();
                 *at = epoch.max(*at);
             }
         }
@@ -134,7 +132,7 @@ fn number(version: Option<Version>) -> u64 {
 impl Engine {
     /// To be called before answers are taken back: who computes one of them at this moment records it, but does not publish
     /// it.
-    pub(crate) async fn take(&self, scope: Scope<'_>) -> Result<()> {
+    pub(crate) async fn taking_back(&self, scope: Scope<'_>) -> Result<()> {
         let key = Key::new(Space::Named, KEY)?;
         for _ in 0..ROUNDS {
             // The epoch after the record: where that is lost its floor is not below what it said.
@@ -160,7 +158,7 @@ impl Engine {
     }
 
     /// Whether a call that began when the epoch had one version, and finds it with another, was taken back meanwhile.
-    pub(crate) async fn is_taken(
+    pub(crate) async fn was_taken_back(
         &self,
         (began, now): (Option<Version>, Option<Version>),
         fingerprint: &Fingerprint,
@@ -239,13 +237,13 @@ mod tests {
         let names: Vec<String> = (0..MOST as u64 * 4).map(|n| n.to_string()).collect();
         for (at, name) in names.iter().enumerate() {
             taken.add(Scope::Function(name), at as u64);
-            let scope = [Scope::Function(name).number()];
+            let scope = [Scope::Function(name).number().unwrap()];
             assert!(taken.means(&scope, at as u64));
             assert!(taken.scopes.len() <= MOST);
         }
         assert!(taken.floor < names.len() as u64 - 2);
         for (at, name) in names.iter().enumerate() {
-            assert!(taken.means(&[Scope::Function(name).number()], at as u64));
+            assert!(taken.means(&[Scope::Function(name).number().unwrap()], at as u64));
         }
         let again = Taken::decode(&taken.encode().unwrap()).unwrap();
         assert_eq!(again, taken);

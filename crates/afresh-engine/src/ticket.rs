@@ -338,7 +338,7 @@ impl Ticket {
                     let (moved, call) = ((self.basis.epoch, refused), &self.fingerprint);
                     moves += 1;
                     if moves > MOVES
-                        || self.engine.is_taken(moved, call, &function.name, tags).await?
+                        || self.engine.was_taken_back(moved, call, &function.name, tags).await?
                     {
                         head = None;
                     }

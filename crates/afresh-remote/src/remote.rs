@@ -96,6 +96,23 @@ impl Remote {
         self
     }
 
+    /// What `work` comes to, within the runtime but on this thread; `None` after `limit`.
+    async fn patient<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let patience = {
+            let _within = self.handle.enter();
+            sleep(limit)
+        };
+        let (mut work, mut patience) = (pin!(work), pin!(patience));
+        poll_fn(|context| {
+            let _within = self.handle.enter();
+            match work.as_mut().poll(context) {
+                Poll::Ready(done) => Poll::Ready(Some(done)),
+                Poll::Pending => patience.as_mut().poll(context).map(|()| None),
+            }
+        })
+        .await
+    }
+
     /// Asks the inner store on this thread and waits for it, up to `limit`.
     async fn here<T, F>(&self, op: &'static str, limit: Duration, work: F) -> Result<T>
     where
@@ -103,19 +120,7 @@ impl Remote {
     {
         let named = |error: Error| error.with_store(self.info.address.clone()).with_op(op);
         self.circuit.admit().map_err(named)?;
-        let patience = {
-            let _within = self.handle.enter();
-            sleep(limit)
-        };
-        let (mut work, mut patience) = (pin!(work), pin!(patience));
-        let done = poll_fn(|context| {
-            let _within = self.handle.enter();
-            match work.as_mut().poll(context) {
-                Poll::Ready(done) => Poll::Ready(done),
-                Poll::Pending => patience.as_mut().poll(context).map(|()| Err(silent(limit))),
-            }
-        });
-        let done = done.await;
+        let done = self.patient(limit, work).await.unwrap_or_else(|| Err(silent(limit)));
         heard(&self.circuit, &self.info.address, op, &done);
         done.map_err(named)
     }
@@ -135,18 +140,7 @@ impl Remote {
             heard(&circuit, &store, op, &done);
             done
         });
-        let patience = {
-            let _within = self.handle.enter();
-            sleep(limit)
-        };
-        let (mut task, mut patience) = (pin!(task), pin!(patience));
-        let done = poll_fn(|context| {
-            if let Poll::Ready(done) = task.as_mut().poll(context) {
-                return Poll::Ready(Some(done));
-            }
-            patience.as_mut().poll(context).map(|()| None)
-        });
-        let done = match done.await {
+        let done = match self.patient(limit, task).await {
             Some(Ok(done)) => done,
             Some(Err(error)) => {
                 Err(Error::new(Kind::Unavailable, "the operation was broken off")
