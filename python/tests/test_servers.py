@@ -75,7 +75,7 @@ def test_who_stops_waiting_stops_nobody_else(client, runs):
     @client.memo
     async def slow(x):
         runs.mark()
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1)
         return x
 
     async def main():
