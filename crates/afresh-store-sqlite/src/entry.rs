@@ -237,9 +237,9 @@ pub(crate) fn get(database: &Database, keys: &[Key]) -> Outcome<Vec<Option<Entry
         _ => None,
     };
     drop(overlay);
-    database.read(|reader| match keys {
+    match keys {
         // A lone statement is a snapshot by itself. One that is later than the overlay does no harm to one key.
-        [key] if current => {
+        [key] if current => database.look_up(stamp, |reader| {
             let (entry, absent) = match recent {
                 Some(held) => (shown(reader, held, now)?, false),
                 None => alone(database, reader, key, now)?,
@@ -248,11 +248,13 @@ pub(crate) fn get(database: &Database, keys: &[Key]) -> Outcome<Vec<Option<Entry
                 database.overlay_mut().learn_if(stamp, key);
             }
             Ok(vec![entry])
-        }
-        _ => reader.snapshot(database, |reader, overlay| {
-            keys.iter().map(|key| together(database, reader, overlay, key, now)).collect()
         }),
-    })
+        _ => database.read(|reader| {
+            reader.snapshot(database, |reader, overlay| {
+                keys.iter().map(|key| together(database, reader, overlay, key, now)).collect()
+            })
+        }),
+    }
 }
 
 /// An entry that the tables need not be asked for, with its object's bytes where they are at hand.
@@ -304,7 +306,7 @@ fn alone(
     key: &Key,
     now: Timestamp,
 ) -> Outcome<(Option<Entry>, bool)> {
-    let Reader { conn, unzip } = reader;
+    let Reader { conn, unzip, .. } = reader;
     let mut statement = conn.prepare_cached(GET)?;
     let mut rows = statement.query(params![key.space().number(), key.bytes().as_ref()])?;
     let Some(row) = rows.next()? else { return Ok((None, true)) };

@@ -1,10 +1,11 @@
 //! The thread that keeps an open database in order: folds what is recent into the tables, copies the log into the
-//! database, and deletes the rows of what was removed. It is started when it is first wanted.
+//! database, deletes the rows of what was removed, and ends transactions that look-ups share. It is started when it is first wanted.
 //!
 //! Invariant: it holds the write lock for about a millisecond at a time (some, to delete rows) and lets others have it in
 //! between; when a [`Keeper`] has been dropped the thread has ended and its connections are closed, so that the process
 //! may fork.
 
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -16,6 +17,7 @@ use crate::checkpoint::{Connections, pass};
 use crate::config::{FOLD, WAL_SOFT};
 use crate::database::Database;
 use crate::fold;
+use crate::hold::HELD;
 
 /// How long others have the lock before the next step.
 const PAUSE: Duration = Duration::from_micros(200);
@@ -35,6 +37,8 @@ struct Wish {
     fold: bool,
     /// Not before then.
     clean: Option<Instant>,
+    /// At that time.
+    let_go: Option<Instant>,
     stop: bool,
 }
 
@@ -105,6 +109,11 @@ impl Bell {
         self.ring(|wish| wish.clean = Some(Instant::now() + LEISURE));
     }
 
+    /// Asks for a transaction that has begun to be ended in time.
+    pub(crate) fn hold(&self) {
+        self.ring(|wish| wish.let_go = Some(Instant::now() + HELD));
+    }
+
     /// Whether there is something that folding must not put off.
     fn interrupts(&self) -> bool {
         let wish = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
@@ -159,15 +168,15 @@ fn run(database: &Database) {
     let mut connections = None;
     loop {
         let mut wish = bell.wish.lock().unwrap_or_else(PoisonError::into_inner);
-        let cleans = loop {
-            let left = wish.clean.map(|at| at.saturating_duration_since(Instant::now()));
-            let due = left.is_some_and(|left| left.is_zero());
-            if wish.copy || wish.fold || wish.stop || due {
-                break due;
+        let now = loop {
+            let now = Instant::now();
+            let next = [wish.clean, wish.let_go].into_iter().flatten().min();
+            if wish.copy || wish.fold || wish.stop || next.is_some_and(|next| next <= now) {
+                break now;
             }
-            wish = match left {
-                Some(left) => {
-                    let waited = bell.wake.wait_timeout(wish, left);
+            wish = match next {
+                Some(next) => {
+                    let waited = bell.wake.wait_timeout(wish, next - now);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
                 None => bell.wake.wait(wish).unwrap_or_else(PoisonError::into_inner),
@@ -176,12 +185,16 @@ fn run(database: &Database) {
         if wish.stop {
             return;
         }
-        let (copies, folds) = (wish.copy, wish.fold);
-        if cleans {
-            wish.clean = None;
-        }
-        (wish.copy, wish.fold) = (false, false);
+        let (copies, folds) = (mem::take(&mut wish.copy), mem::take(&mut wish.fold));
+        let cleans = wish.clean.take_if(|at| *at <= now).is_some();
+        let lets_go = wish.let_go.take_if(|at| *at <= now).is_some();
         drop(wish);
+        // What is copied or folded is better so without a reader of the old.
+        if (lets_go || copies)
+            && let Err(fault) = database.let_go()
+        {
+            tracing::debug!(?fault, "a look-up's transaction could not be ended");
+        }
         if copies {
             copy(database, &mut connections);
         }

@@ -9,6 +9,7 @@
 //! | know what is on disk | `docs/format-store-sqlite.md` |
 //! | follow a look-up | `slot` (may it run?) → `entry` → `overlay`, else `database` (which connection?) |
 //! | follow a change | `slot` → `fold` → `write`, `change` (may it be?) → `held` (appended), or `table` |
+//! | see why look-ups in a row are cheap | `watch`, `hold` |
 //! | see the rest | `object`, `inventory`, `scan` |
 //! | see why writers don't stall | `keeper`, `checkpoint` |
 //! | see what happens to a damaged or removed store | `slot`, `folder` |
@@ -28,6 +29,7 @@ mod fold;
 mod folder;
 mod generation;
 mod held;
+mod hold;
 mod inventory;
 mod keeper;
 mod label;

@@ -88,7 +88,7 @@ pub(crate) fn read(database: &Database, id: &ObjectId) -> Outcome<Option<Bytes>>
     let mut missing = 0;
     loop {
         let mut state = None;
-        let bytes = match database.read(|reader| look(reader, id))? {
+        let bytes = match database.look_up(database.stamp(), |reader| look(reader, id))? {
             Found::Absent => {
                 // What is absent may be so because the store was removed.
                 database.check_identity()?;
@@ -135,7 +135,7 @@ pub(crate) fn read(database: &Database, id: &ObjectId) -> Outcome<Option<Bytes>>
 }
 
 fn look(reader: &mut Reader, id: &ObjectId) -> Outcome<Found> {
-    let Reader { conn, unzip } = reader;
+    let Reader { conn, unzip, .. } = reader;
     let mut statement =
         conn.prepare_cached("SELECT form, length, data FROM object WHERE digest = ?1")?;
     let mut rows = statement.query([id.as_bytes().as_slice()])?;

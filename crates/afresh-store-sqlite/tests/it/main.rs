@@ -9,6 +9,7 @@
 mod crash;
 mod damage;
 mod fixture;
+mod look_ups;
 mod places;
 mod recent;
 mod removed;
