@@ -133,8 +133,8 @@ ROWS = {
     "the bytes of small objects": "UPDATE object SET data = zeroblob(5) WHERE data IS NOT NULL",
     "small objects": "DELETE FROM object WHERE data IS NOT NULL",
     "all objects": "DELETE FROM object",
-    "the commits": "DELETE FROM entry WHERE space = 2",
-    "the commits' records": "UPDATE entry SET value = zeroblob(40) WHERE space = 2",
+    "the commits": "DELETE FROM commits",
+    "the commits' records": "UPDATE commits SET value = zeroblob(40)",
     "a swapped answer": "UPDATE entry SET value = (SELECT value FROM entry e WHERE e.space = 1 AND e.id <> entry.id), "
     "object = (SELECT object FROM entry e WHERE e.space = 1 AND e.id <> entry.id) WHERE space = 1",
     "what is recent": "UPDATE recent SET data = zeroblob(40)",
@@ -150,7 +150,7 @@ def test_damaged_rows(filled, what, said):
     if "recent" not in what:
         # To count is to bring what is recent into the tables.
         afresh.Client(filled).stats()
-    with sqlite3.connect(os.path.join(filled, "store-v1.sqlite")) as db:
+    with sqlite3.connect(os.path.join(filled, "store-v2.sqlite")) as db:
         assert db.execute(ROWS[what]).rowcount > 0
     db.close()
     with said:
@@ -165,7 +165,7 @@ def test_damaged_rows(filled, what, said):
 
 @pytest.mark.parametrize("damage", ["garbage", "empty", "cut", "page", "header"])
 def test_a_corrupt_database_is_set_aside_never_deleted(filled, damage, said):
-    database = pathlib.Path(filled, "store-v1.sqlite")
+    database = pathlib.Path(filled, "store-v2.sqlite")
     import sqlite3
 
     with sqlite3.connect(database) as db:
@@ -184,7 +184,7 @@ def test_a_corrupt_database_is_set_aside_never_deleted(filled, damage, said):
         for n in (SMALL, LARGE):
             assert afresh.memo(make, store=filled)(n) == make(n)
             assert afresh.Client(filled).submit(make, n).load() == make(n)
-    kept = [f.read_bytes() for f in pathlib.Path(filled, "quarantine").glob("store-v1*.sqlite")]
+    kept = [f.read_bytes() for f in pathlib.Path(filled, "quarantine").glob("store-v2*.sqlite")]
     if damage != "empty":
         assert data in kept
         assert sum("set aside" in text for text in said) == 1, said
@@ -195,7 +195,7 @@ def test_a_corrupt_database_is_set_aside_never_deleted(filled, damage, said):
 def test_a_database_damaged_while_it_is_open(filled, said):
     client = afresh.Client(filled)
     client.submit(make, SMALL)
-    database = pathlib.Path(filled, "store-v1.sqlite")
+    database = pathlib.Path(filled, "store-v2.sqlite")
     # In place: SQLite maps its files, so that no process survives it if one that is open is cut short.
     with open(database, "r+b") as file:
         file.write((b"garbage" * 100_000)[: database.stat().st_size])
@@ -311,7 +311,7 @@ def test_a_writer_that_holds_the_database_does_not_hold_hits(filled):
     import sqlite3
 
     remembered = afresh.memo(make, store=filled)
-    db = sqlite3.connect(os.path.join(filled, "store-v1.sqlite"), isolation_level=None)
+    db = sqlite3.connect(os.path.join(filled, "store-v2.sqlite"), isolation_level=None)
     db.execute("BEGIN IMMEDIATE")
     try:
         assert remembered(SMALL) == make(SMALL) and remembered(LARGE) == make(LARGE)

@@ -46,7 +46,7 @@ fn main() {
 
 /// Has a store with `many` results at `path`.
 fn filled(path: &Path, many: u64) {
-    const FILE: &str = "store-v1.sqlite";
+    const FILE: &str = "store-v2.sqlite";
     let kept = std::env::var_os("KEPT").map(|kept| PathBuf::from(kept).join(many.to_string()));
     if let Some(kept) = kept.as_ref().filter(|kept| kept.is_dir()) {
         std::fs::create_dir_all(path).unwrap();
@@ -181,9 +181,9 @@ fn evict(path: &Path, many: u64) {
         );
         over.store(true, Ordering::Relaxed);
         let started = Instant::now();
-        let conn = rusqlite::Connection::open(path.join("store-v1.sqlite")).unwrap();
+        let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
         let marked = || -> bool {
-            conn.query_row("SELECT EXISTS (SELECT 1 FROM entry WHERE expires = 0)", [], |row| {
+            conn.query_row("SELECT EXISTS (SELECT 1 FROM entry WHERE expires = 0 UNION SELECT 1 FROM commits WHERE expires = 0)", [], |row| {
                 row.get(0)
             })
             .unwrap()

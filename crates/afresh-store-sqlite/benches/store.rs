@@ -173,7 +173,7 @@ fn processes(role: &str, writers: u64, total: u64) -> tempfile::TempDir {
             std::array::from_fn::<_, 3, _>(|_| parts.next().unwrap_or_default())
         }));
     }
-    let log = std::fs::metadata(path.join("store-v1.sqlite-wal")).unwrap().len() >> 20;
+    let log = std::fs::metadata(path.join("store-v2.sqlite-wal")).unwrap().len() >> 20;
     println!("{writers} processes, {total} in {:?}, log {log} MB", started.elapsed());
     let names: &[&str] = match role {
         "writer" => &["put of 250 bytes"],

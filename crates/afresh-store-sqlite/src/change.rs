@@ -13,6 +13,8 @@ use crate::entry::find;
 use crate::error::Outcome;
 use crate::held::{Effect, Held, unsigned};
 use crate::overlay::Known;
+use crate::schema::of;
+use crate::table::USED;
 use crate::write::Write;
 
 /// What a batch comes to.
@@ -78,7 +80,7 @@ impl Write<'_> {
                             // No version, so nobody has to be told: where it is in a table it is written there.
                             Where::Table(id) => {
                                 self.conn
-                                    .prepare_cached("UPDATE entry SET used = ?2 WHERE id = ?1")?
+                                    .prepare_cached(of(key.space(), USED))?
                                     .execute([id, used.as_millis()])?;
                                 self.database.overlay_mut().forget(key);
                             }

@@ -76,8 +76,6 @@ pub(crate) struct Database {
     overlay: RwLock<Overlay>,
     /// The log that `writer` reads.
     watch: Option<Watch>,
-    /// Whether there is a table `recent`.
-    pub(crate) recent: bool,
     /// What the keeper is wanted for.
     pub(crate) bell: Bell,
     swept: AtomicI64,
@@ -97,8 +95,8 @@ impl Database {
     ) -> Outcome<Self> {
         let path = folder.database();
         let mut immutable = false;
-        let opened = |conn| schema::ensure(&conn, writable).map(|recent| (conn, recent));
-        let (first, recent) = if writable {
+        let opened = |conn| schema::ensure(&conn, writable).map(|()| conn);
+        let first = if writable {
             opened(connect(&path, Purpose::Write, &options)?)?
         } else {
             match connect(&path, Purpose::Frozen, &options).and_then(opened) {
@@ -126,7 +124,6 @@ impl Database {
             bell: Bell::new(pages, (options.clock)()),
             overlay: RwLock::default(),
             watch,
-            recent,
             labels: Labels::default(),
             writer,
             readers: Mutex::new(readers),
@@ -176,9 +173,7 @@ impl Database {
 
     /// Remembers what a write transaction found in the tables.
     pub(crate) fn learn(&self, key: &Key, held: Option<Held>) {
-        if self.recent {
-            self.overlay_mut().learn(key, held);
-        }
+        self.overlay_mut().learn(key, held);
     }
 
     /// Whether it is time to look for the expired; the next time is a while later.
@@ -193,9 +188,6 @@ impl Database {
     /// Has everything in the tables that was applied until now, for those who look there only. Where that cannot be,
     /// because nothing can be written, the overlay holds the rest.
     pub(crate) fn settle(&self) -> Outcome<()> {
-        if !self.recent {
-            return Ok(());
-        }
         if !self.overlay().is_current(self.stamp()) {
             self.read(|reader| reader.snapshot(self, |_, _| Ok(())))?;
         }
@@ -401,7 +393,7 @@ impl Reader {
         let mut overlay = database.overlay_mut();
         let stamp = database.stamp();
         self.conn.prepare_cached("BEGIN")?.execute([])?;
-        let done = overlay.refresh(&self.conn, database.recent).and_then(|()| {
+        let done = overlay.refresh(&self.conn).and_then(|()| {
             overlay.stamped(stamp);
             work(self, &mut overlay)
         });

@@ -7,13 +7,15 @@
 use afresh_core::{Entry, Key, Labels, ObjectId, ObjectRef, Space, Status, Tag, Timestamp, Value};
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
+use rusqlite::{Connection, OptionalExtension, Row as SqlRow};
 
 use crate::database::{Database, Reader};
 use crate::error::Outcome;
 use crate::held::{Held, unsigned};
 use crate::object;
 use crate::overlay::{Known, Overlay};
+use crate::schema::{Statement, either, mark, of};
+use crate::table::began;
 
 macro_rules! columns {
     () => {
@@ -25,15 +27,13 @@ macro_rules! columns {
 /// The columns that [`Row::decode`] reads, in its order.
 pub(crate) const COLUMNS: &str = columns!();
 
-const GET: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", o.form, o.data FROM entry e LEFT JOIN object o ON o.digest = e.object \
-     WHERE e.space = ?1 AND e.key = ?2"
-);
+const GET: Statement = either!(("SELECT ", columns!(), ", o.form, o.data FROM ")(
+    " e LEFT JOIN object o ON o.digest = e.object WHERE e.space = ?1 AND e.mark = ?2 AND e.key = ?3"
+));
 
-const FIND: &str =
-    concat!("SELECT ", columns!(), " FROM entry e WHERE e.space = ?1 AND e.key = ?2");
+const FIND: Statement = either!(("SELECT ", columns!(), " FROM ")(
+    " e WHERE e.space = ?1 AND e.mark = ?2 AND e.key = ?3"
+));
 
 /// The number of [`COLUMNS`].
 pub(crate) const WIDTH: usize = 13;
@@ -171,7 +171,7 @@ impl Row {
                 status,
                 group: number(8).map(i64::cast_unsigned),
                 tagged: number(9).is_some(),
-                time: moment(10).unwrap_or_default(),
+                time: moment(10).unwrap_or_else(|| began(id)),
                 used: moment(11).unwrap_or_default(),
                 end: moment(EXPIRES),
             },
@@ -244,7 +244,7 @@ pub(crate) fn get(database: &Database, keys: &[Key]) -> Outcome<Vec<Option<Entry
                 Some(held) => (shown(reader, held, now)?, false),
                 None => alone(database, reader, key, now)?,
             };
-            if absent && database.recent {
+            if absent {
                 database.overlay_mut().learn_if(stamp, key);
             }
             Ok(vec![entry])
@@ -282,9 +282,9 @@ fn together(
         Known::Entry(held) => return shown(reader, held.clone(), now),
         Known::Unknown => {}
     }
-    if key.space() != Space::Count || !database.recent {
+    if key.space() != Space::Count {
         let (entry, absent) = alone(database, reader, key, now)?;
-        if absent && database.recent {
+        if absent {
             overlay.learn(key, None);
         }
         return Ok(entry);
@@ -307,8 +307,8 @@ fn alone(
     now: Timestamp,
 ) -> Outcome<(Option<Entry>, bool)> {
     let Reader { conn, unzip, .. } = reader;
-    let mut statement = conn.prepare_cached(GET)?;
-    let mut rows = statement.query(params![key.space().number(), key.bytes().as_ref()])?;
+    let mut statement = conn.prepare_cached(of(key.space(), GET))?;
+    let mut rows = statement.query(found_by(key))?;
     let Some(row) = rows.next()? else { return Ok((None, true)) };
     let Some(found) = Row::decode(key, row)?.sound().filter(|row| row.lives(now)) else {
         return Ok((None, false));
@@ -322,13 +322,16 @@ fn alone(
     Ok((Some(found.held(database, conn)?.entry(attached, now)), false))
 }
 
+/// The parameters of a statement that finds a key's row.
+pub(crate) fn found_by(key: &Key) -> (u8, &[u8], &[u8]) {
+    (key.space().number(), mark(key.space(), key.bytes()), key.bytes())
+}
+
 /// The number of the row under a key within a transaction, and what is in it, expired or not.
 pub(crate) fn find(conn: &Connection, key: &Key) -> Outcome<Option<(i64, Content)>> {
-    let mut statement = conn.prepare_cached(FIND)?;
+    let mut statement = conn.prepare_cached(of(key.space(), FIND))?;
     let found = statement
-        .query_row(params![key.space().number(), key.bytes().as_ref()], |row| {
-            Ok((row.get(0)?, Row::decode(key, row)))
-        })
+        .query_row(found_by(key), |row| Ok((row.get(0)?, Row::decode(key, row))))
         .optional()?;
     match found {
         Some((id, content)) => Ok(Some((id, content?))),

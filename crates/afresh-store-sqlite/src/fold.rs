@@ -71,9 +71,6 @@ pub(crate) fn some(database: &Database, limit: usize) -> Outcome<usize> {
 /// Deletes some rows of what was removed; whether there are more. What waits need not be folded before: to it, as to
 /// everybody, they are absent.
 pub(crate) fn clean(database: &Database) -> Outcome<bool> {
-    if !database.recent {
-        return Ok(false);
-    }
     database.write_soon(|write| Ok(End::Commit(write.clean()?)))
 }
 
@@ -85,11 +82,8 @@ fn is_appended(batch: &Batch) -> bool {
 }
 
 impl Write<'_> {
-    /// Appends effects to `recent`; gives them back if they are too many for it, or there is no such table.
+    /// Appends effects to `recent`; gives them back if they are too many for it.
     fn append(&mut self, effects: Vec<Effect>) -> Outcome<Option<Vec<Effect>>> {
-        if !self.database.recent {
-            return Ok(Some(effects));
-        }
         let id = self.number();
         let data = encode(id, self.now, &effects)?;
         if data.len() > RECENT_MAX {
@@ -111,7 +105,7 @@ impl Write<'_> {
     fn enter(&mut self, effects: &[Effect]) -> Outcome<()> {
         while self.fold(FOLD)? == FOLD {}
         self.sweep()?;
-        let many = self.database.recent && effects.len() > REMOVED_AT_ONCE;
+        let many = effects.len() > REMOVED_AT_ONCE;
         for effect in effects {
             match effect {
                 Effect::Gone(key) if many => self.mark(key)?,
@@ -134,9 +128,6 @@ impl Write<'_> {
 
     /// Brings up to `limit` rows into the tables; says how many there were.
     pub(crate) fn fold(&mut self, limit: usize) -> Outcome<usize> {
-        if !self.database.recent {
-            return Ok(0);
-        }
         let mut rows: Vec<(i64, Vec<u8>)> = Vec::new();
         {
             let mut statement =

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! .afresh/
-//!   store-v1.sqlite (-wal, -shm)   entries, labels, small objects
+//!   store-v2.sqlite (-wal, -shm)   entries, labels, small objects
 //!   objects-v1/ab/<64 digits>      large objects
 //!   tmp/                           files that are being written
 //!   quarantine/                    what was found damaged
@@ -30,7 +30,7 @@ use afresh_core::{Error, Kind, ObjectId};
 
 use crate::error::{Fault, Outcome, denied};
 
-const DATABASE: &str = "store-v1.sqlite";
+const DATABASE: &str = "store-v2.sqlite";
 const CACHE_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
     # This folder was made by afresh. It can be removed: what is needed is computed again.\n";
 
@@ -178,7 +178,7 @@ impl Folder {
         if damaged.is_some() && self.identity() != damaged {
             return Ok(None);
         }
-        let target = self.aside("store-v1", ".sqlite")?;
+        let target = self.aside("store-v2", ".sqlite")?;
         for ending in ["-wal", "-shm", ""] {
             let from = self.beside(ending);
             let mut to = OsString::from(&target);

@@ -109,6 +109,12 @@ impl Bell {
         self.ring(|wish| wish.clean = Some(Instant::now() + LEISURE));
     }
 
+    /// Has the keeper, who asks, go on after a while, unless others want it later.
+    fn clean_again(&self, after: Duration) {
+        let mut wish = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
+        wish.clean.get_or_insert(Instant::now() + after);
+    }
+
     /// Asks for a transaction that has begun to be ended in time.
     pub(crate) fn hold(&self) {
         self.ring(|wish| wish.let_go = Some(Instant::now() + HELD));
@@ -226,14 +232,12 @@ fn fold_all(database: &Database) {
     }
 }
 
-/// One step of what is not urgent; the next one is wished for, unless others want it later.
+/// One step of what is not urgent.
 fn clean(database: &Database) {
     match fold::clean(database) {
-        Ok(true) => {
-            let mut wish = database.bell.wish.lock().unwrap_or_else(PoisonError::into_inner);
-            wish.clean.get_or_insert(Instant::now() + STEP);
-        }
+        Ok(true) => database.bell.clean_again(STEP),
         Ok(false) => {}
+        Err(fault) if fault.is_busy() => database.bell.clean_again(LEISURE),
         Err(fault) => tracing::debug!(?fault, "rows of what was removed stay until the next time"),
     }
 }

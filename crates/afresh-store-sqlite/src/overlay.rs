@@ -178,16 +178,11 @@ impl Overlay {
     }
 
     /// Catches up with the database, as the transaction sees it that `conn` is in.
-    pub(crate) fn refresh(&mut self, conn: &Connection, recent: bool) -> Outcome<()> {
+    pub(crate) fn refresh(&mut self, conn: &Connection) -> Outcome<()> {
         let sequence = conn
             .prepare_cached("SELECT sequence FROM meta WHERE id = 1")?
             .query_row([], |row| row.get(0))?;
         self.advance(sequence, false);
-        if !recent {
-            // Whoever writes there may not number every change.
-            self.known.clear();
-            return Ok(());
-        }
         let mut statement =
             conn.prepare_cached("SELECT id, data FROM recent WHERE id > ?1 ORDER BY id")?;
         let mut rows = statement.query([self.last()])?;

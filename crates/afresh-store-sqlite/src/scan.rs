@@ -19,6 +19,7 @@ use crate::entry::{COLUMNS, Content, Row, WIDTH, find};
 use crate::error::Outcome;
 use crate::meta::Meta;
 use crate::overlay::Overlay;
+use crate::schema::{mark, of};
 use crate::table::{first, number};
 
 /// A statement under construction, with its parameters.
@@ -37,18 +38,18 @@ impl Query {
     }
 }
 
-/// A place in the order of a scan: the key, or the time and the number, the newest first.
+/// A place in the order of a scan: the key, or the number, the newest first.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     Key(Bytes),
-    Newest(Reverse<(i64, i64)>),
+    Newest(Reverse<i64>),
 }
 
 impl Place {
     fn cursor(&self) -> Bytes {
         match self {
             Self::Key(key) => key.clone(),
-            Self::Newest(Reverse((time, id))) => encode(*time, *id),
+            Self::Newest(Reverse(id)) => id.to_be_bytes().to_vec().into(),
         }
     }
 
@@ -99,10 +100,7 @@ fn merged(
         let entry = held.clone().entry(None, now);
         let place = match scan.order {
             Order::Key => Place::Key(key.bytes().clone()),
-            Order::Newest => {
-                let time = held.time();
-                Place::Newest(Reverse((time.as_millis(), number(time, held.version))))
-            }
+            Order::Newest => Place::Newest(Reverse(number(scan.space, held.time(), held.version))),
         };
         if scan.matches(key, &entry) && after.as_ref().is_none_or(|after| place > *after) {
             recent.push((place, Some((key.clone(), entry))));
@@ -132,7 +130,7 @@ fn rows(
         let bytes = Bytes::from(row.get::<_, Vec<u8>>(WIDTH)?);
         let place = match scan.order {
             Order::Key => Place::Key(bytes.clone()),
-            Order::Newest => Place::Newest(Reverse((row.get(10)?, row.get(0)?))),
+            Order::Newest => Place::Newest(Reverse(row.get(0)?)),
         };
         let entry = match Key::new(scan.space, bytes) {
             Ok(key) if overlay.covers(&key) => continue,
@@ -171,23 +169,24 @@ fn query(
     limit: usize,
 ) -> Outcome<Option<Query>> {
     let number = |text: &str| database.labels.number(&reader.conn, text);
-    // The space is written out, or the indexes that are partial to commits would not be considered.
     let space = scan.space.number();
-    let by_number = scan.order == Order::Newest && scan.space == Space::Commit;
-    let way = match (by_number, &scan.function) {
-        (true, Some(_)) => "INDEXED BY entry_function",
+    let table = of(scan.space, ["entry", "commits"]);
+    let way = match (scan.order, scan.space, &scan.function) {
+        (Order::Newest, Space::Commit, Some(_)) => "INDEXED BY commits_function",
         // The table itself, backwards.
-        (true, None) => "NOT INDEXED",
-        (false, _) => "",
+        (Order::Newest, Space::Commit | Space::Head, _) => "NOT INDEXED",
+        _ => "",
     };
     let mut query = Query {
-        text: format!("SELECT {COLUMNS}, e.key FROM entry e {way} WHERE e.space = {space}"),
+        text: format!("SELECT {COLUMNS}, e.key FROM {table} e {way} WHERE e.space = {space}"),
         values: Vec::new(),
     };
     query.and("(e.expires IS NULL OR e.expires > ?)", database.now().as_millis());
     if !scan.prefix.is_empty() {
+        query.and("e.mark >= ?", mark(scan.space, &scan.prefix).to_vec());
         query.and("e.key >= ?", scan.prefix.to_vec());
         if let Some(end) = prefix_end(&scan.prefix) {
+            query.and("e.mark <= ?", mark(scan.space, &end).to_vec());
             query.and("e.key < ?", end.to_vec());
         }
     }
@@ -212,30 +211,22 @@ fn query(
         query.and("e.grouped = ?", group.cast_signed());
     }
     if let Some(since) = scan.since {
-        query.and("e.time >= ?", since.as_millis());
-        if by_number {
-            query.and("e.id >= ?", first(since));
-        }
+        query.and("e.id >= ?", first(scan.space, since));
+        query.and("(e.time IS NULL OR e.time >= ?)", since.as_millis());
     }
     let order = match scan.order {
         Order::Key => {
             if let Some(cursor) = &scan.cursor {
+                query.and("e.mark >= ?", mark(scan.space, cursor).to_vec());
                 query.and("e.key > ?", cursor.to_vec());
             }
-            "e.key"
+            "e.mark, e.key"
         }
         Order::Newest => {
             if let Some(cursor) = &scan.cursor {
-                let (time, id) = decode(cursor)?;
-                if by_number {
-                    query.and("e.id < ?", id);
-                }
-                query.and("(e.time, e.id) < (?", time);
-                // The second half of the pair.
-                query.values.push(id.into());
-                let _ = write!(query.text, ", ?{})", query.values.len());
+                query.and("e.id < ?", decode(cursor)?);
             }
-            if by_number { "e.id DESC" } else { "e.time DESC, e.id DESC" }
+            "e.id DESC"
         }
     };
     let more = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
@@ -244,13 +235,7 @@ fn query(
     Ok(Some(query))
 }
 
-fn encode(time: i64, id: i64) -> Bytes {
-    [time.to_be_bytes(), id.to_be_bytes()].concat().into()
-}
-
-fn decode(cursor: &[u8]) -> Result<(i64, i64)> {
-    match cursor.as_chunks::<8>() {
-        ([time, id], []) => Ok((i64::from_be_bytes(*time), i64::from_be_bytes(*id))),
-        _ => Err(Error::new(Kind::Config, "not a cursor of this store")),
-    }
+fn decode(cursor: &[u8]) -> Result<i64> {
+    let id = cursor.try_into().map(i64::from_be_bytes);
+    id.map_err(|_| Error::new(Kind::Config, "not a cursor of this store"))
 }

@@ -106,7 +106,7 @@ impl<'a> Write<'a> {
     pub(crate) fn look(&mut self) -> Outcome<()> {
         if self.stamp.is_none() || !self.database.overlay().is_current(self.stamp) {
             let mut overlay = self.database.overlay_mut();
-            overlay.refresh(self.conn, self.database.recent)?;
+            overlay.refresh(self.conn)?;
             overlay.stamped(self.stamp);
         }
         self.sequence = self.database.overlay().last();

@@ -215,7 +215,7 @@ def test_what_is_kept_is_not_asked_for_again(cache, store):
     cache.set("k", [1], tags=["t"])
     assert cache.get("k") == [1]
     # Gone behind everybody's back, as no program does it: what is given now was not read now.
-    with sqlite3.connect(os.path.join(store, "store-v1.sqlite")) as db:
+    with sqlite3.connect(os.path.join(store, "store-v2.sqlite")) as db:
         assert db.execute("DELETE FROM entry").rowcount > 0
     assert cache.get("k") == [1] == cache.get_many("k")[0]
     far = afresh.SyncCache()

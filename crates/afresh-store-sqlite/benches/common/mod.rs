@@ -81,7 +81,7 @@ pub fn recording(number: u64) -> Batch {
 
 pub fn disk(path: &Path, store: SqliteStore) -> f64 {
     drop(store);
-    let conn = rusqlite::Connection::open(path.join("store-v1.sqlite")).unwrap();
+    let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
     conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     let mut tables =
         conn.prepare("SELECT name, sum(pgsize), sum(unused) FROM dbstat GROUP BY name").unwrap();
@@ -94,5 +94,5 @@ pub fn disk(path: &Path, store: SqliteStore) -> f64 {
         ))
     });
     println!("  {:?}", rows.unwrap().map(Result::unwrap).collect::<Vec<_>>());
-    std::fs::metadata(path.join("store-v1.sqlite")).unwrap().len() as f64
+    std::fs::metadata(path.join("store-v2.sqlite")).unwrap().len() as f64
 }

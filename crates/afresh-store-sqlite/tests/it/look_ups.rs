@@ -37,7 +37,7 @@ fn a_checkpoint_need_not_wait_for_who_looks_no_more() {
     let store = open(&path);
     put(&store, "there").unwrap();
     put_object(&store, "object", &noise(250, 1)).unwrap();
-    let conn = Connection::open(path.join("store-v1.sqlite")).unwrap();
+    let conn = Connection::open(path.join("store-v2.sqlite")).unwrap();
     let busy = || -> bool {
         conn.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get(0)).unwrap()
     };

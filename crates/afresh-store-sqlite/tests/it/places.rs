@@ -106,11 +106,11 @@ fn a_read_only_folder_can_be_read() {
         put_object(&store, "large", &noise(300_000, 2)).unwrap();
         drop(store);
         if !log {
-            let conn = rusqlite::Connection::open(path.join("store-v1.sqlite")).unwrap();
+            let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
             conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
             drop(conn);
-            fs::remove_file(path.join("store-v1.sqlite-wal")).ok();
-            fs::remove_file(path.join("store-v1.sqlite-shm")).ok();
+            fs::remove_file(path.join("store-v2.sqlite-wal")).ok();
+            fs::remove_file(path.join("store-v2.sqlite-shm")).ok();
         }
         let all = Command::new("chmod").args(["-R", "a+rX,a-w"]).arg(&path).status().unwrap();
         assert!(all.success());
@@ -249,7 +249,7 @@ fn the_log_does_not_grow_without_bound() {
         bytes[..8].copy_from_slice(&u64::to_le_bytes(n));
         put_object(&store, &format!("{}", n % 50), &bytes.into()).unwrap();
         if n % 100 == 0 {
-            let log = fs::metadata(path.join("store-v1.sqlite-wal")).unwrap().len();
+            let log = fs::metadata(path.join("store-v2.sqlite-wal")).unwrap().len();
             longest = longest.max(log);
         }
     }

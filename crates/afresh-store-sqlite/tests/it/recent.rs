@@ -52,13 +52,13 @@ pub fn one(store: &dyn Store, key: Key) -> Option<Entry> {
     block_on(store.get(&[key])).unwrap().remove(0)
 }
 
-/// Rows of `recent`, and of `entry`.
+/// Rows of `recent`, and of entries.
 pub fn waiting(path: &Path) -> (i64, i64) {
-    let conn = rusqlite::Connection::open(path.join("store-v1.sqlite")).unwrap();
+    let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
     let count = |table: &str| {
         conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     };
-    (count("recent"), count("entry"))
+    (count("recent"), count("entry") + count("commits"))
 }
 
 pub fn keys(store: &dyn Store, mut scan: Scan) -> Vec<String> {
@@ -305,7 +305,7 @@ fn a_hundred_kills_while_folding_lose_nothing() {
     let done = drill(test, &path, open_restless, 100, 2);
     println!("{done:?}");
     assert!(done.reported >= 100, "{done:?}");
-    let conn = rusqlite::Connection::open(path.join("store-v1.sqlite")).unwrap();
+    let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
     let check: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
 }
@@ -501,7 +501,7 @@ fn a_storm_does_not_let_the_log_grow_without_bound() {
     for number in 0..60_000 {
         record(&store, number, When::Always);
         if number % 500 == 0 {
-            let log = std::fs::metadata(path.join("store-v1.sqlite-wal")).unwrap().len();
+            let log = std::fs::metadata(path.join("store-v2.sqlite-wal")).unwrap().len();
             longest = longest.max(log);
         }
     }
@@ -517,7 +517,7 @@ fn damaged_changes_count_as_not_made() {
         done(record(&store, number, When::Absent));
     }
     drop(store);
-    let conn = rusqlite::Connection::open(path.join("store-v1.sqlite")).unwrap();
+    let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
     let damaged = conn
         .execute(
             "UPDATE recent SET data = CAST(substr(data, 1, 20) || 'x' || substr(data, 22) AS BLOB) \
@@ -556,7 +556,7 @@ fn a_writer_that_stands_still_delays_no_reader() {
     let (_parent, path) = folder();
     half_folded(&path);
     let store = open(&path);
-    let conn = rusqlite::Connection::open(path.join("store-v1.sqlite")).unwrap();
+    let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     let started = std::time::Instant::now();
     for _ in 0..3 {

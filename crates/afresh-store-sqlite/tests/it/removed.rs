@@ -54,10 +54,10 @@ fn cleaned(path: &Path, rows: u64) {
         assert!(began.elapsed() < Duration::from_secs(30), "rows stay: {:?}", waiting(path));
         std::thread::sleep(Duration::from_millis(20));
     }
-    let conn = rusqlite::Connection::open(path.join("store-v1.sqlite")).unwrap();
+    let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
     let orphans: i64 = conn
         .query_row(
-            "SELECT count(*) FROM tag WHERE entry NOT IN (SELECT id FROM entry)",
+            "SELECT count(*) FROM tag WHERE entry NOT IN (SELECT id FROM entry UNION SELECT id FROM commits)",
             [],
             |row| row.get(0),
         )
@@ -156,22 +156,4 @@ fn what_a_process_left_the_next_one_deletes() {
     done(put(When::Absent));
     cleaned(&path, 1);
     assert_eq!(entries(&block_on(store.usage()).unwrap()), [1, 0]);
-}
-
-#[test]
-fn a_store_of_format_1_is_not_marked() {
-    let (_parent, path) = folder();
-    drop(filled(&path));
-    let store = open(&path);
-    block_on(store.usage()).unwrap();
-    drop(store);
-    let conn = rusqlite::Connection::open(path.join("store-v1.sqlite")).unwrap();
-    conn.execute_batch("DROP TABLE recent; PRAGMA user_version = 1").unwrap();
-    drop(conn);
-    let store = open(&path);
-    done(remove(&store, 0..100));
-    drop(store);
-    let conn = rusqlite::Connection::open(path.join("store-v1.sqlite")).unwrap();
-    let rows: i64 = conn.query_row("SELECT count(*) FROM entry", [], |row| row.get(0)).unwrap();
-    assert_eq!(rows, 2 * (MANY as i64 - 100));
 }

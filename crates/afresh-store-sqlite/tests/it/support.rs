@@ -77,7 +77,7 @@ pub fn damage(root: &Path, id: &ObjectId) {
         std::fs::rename(other, file).unwrap();
         return;
     }
-    let conn = rusqlite::Connection::open(root.join("store-v1.sqlite")).unwrap();
+    let conn = rusqlite::Connection::open(root.join("store-v2.sqlite")).unwrap();
     conn.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
     let id = id.as_bytes().as_slice();
     let select = "SELECT data FROM object WHERE digest = ?1";
