@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use afresh_core::{
-    Applied, Batch, Commit, CommitId, Fingerprint, Head, Key, ObjectId, Op, Result, Scan, Space,
-    Status, Timestamp, Version, When,
+    Applied, Batch, Commit, CommitId, Fingerprint, Head, Key, ObjectId, Op, Order, Result, Scan,
+    Space, Status, Timestamp, Version, When,
 };
 
 use crate::engine::Engine;
@@ -72,9 +72,12 @@ impl Engine {
         let now = self.now();
         // What is published from now on is either seen below or written anew.
         self.new_sweep().await?;
+        // The order in which a near store has its rows; one that is far may have to sort for that.
+        let near = self.store().info().capabilities.near;
+        let order = if near { Order::Newest } else { Order::Key };
         // Commits before heads: a commit that is seen was published before its fingerprint's head is.
         let mut commits = Vec::new();
-        self.each(Scan::new(Space::Commit), |key, entry| {
+        self.each(Scan { order, ..Scan::new(Space::Commit) }, |key, entry| {
             let Some(id) = CommitId::from_slice(key.bytes()) else { return };
             let Some(Ok(commit)) = entry.record().map(|record| Commit::decode(&id, record)) else {
                 return;
@@ -96,7 +99,7 @@ impl Engine {
         })
         .await?;
         let mut heads = HashMap::new();
-        self.each(Scan::new(Space::Head), |key, entry| {
+        self.each(Scan { order, ..Scan::new(Space::Head) }, |key, entry| {
             let fingerprint = Fingerprint::from_slice(key.bytes());
             let head = entry.record().and_then(|record| Head::decode(record).ok());
             if let (Some(fingerprint), Some(head)) = (fingerprint, head) {

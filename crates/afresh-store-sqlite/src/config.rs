@@ -64,11 +64,12 @@ impl fmt::Debug for SqliteOptions {
     }
 }
 
-/// All that SQLite maps: its ceiling is 64 KiB less. A page that is not mapped costs a system call and a copy, whatever
-/// the size of the page cache: among two million results (1.5 GB) a look-up takes 9.8 µs, and 11 with half of this. It is
-/// room for addresses, not memory. That the file shrinks under it, which would kill the process, does not happen:
-/// nobody vacuums it, and a damaged one is renamed.
-const MMAP: u64 = 2 << 30;
+/// More than stores grow to: a page that is not mapped costs a system call and a copy, whatever
+/// the size of the page cache: among two million results (1.5 GB) a look-up takes 9.8 µs, and 11 with half of them mapped.
+/// It is room for addresses, not memory. That the file shrinks under it, which would kill the process, does not happen:
+/// nobody vacuums it, and a damaged one is renamed. SQLite's own ceiling is 2 GiB, unless it is built as `.cargo/config.toml`
+/// says; then it is this.
+const MMAP: u64 = if cfg!(target_pointer_width = "64") { 1 << 40 } else { 1 << 30 };
 
 /// Where a file begins to beat a row. Measured (`cargo bench -p afresh-store-sqlite --bench store -- crossover`, noise, p50): at
 /// 16 KiB a row is read in 14 µs and a file in 19, at 32 KiB 27 and 24, at 64 KiB 47 and 34, at 256 KiB 180 and
