@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import types
-from typing import overload
 
-from afresh import dag, models, stores, warn
+from afresh import stores, warn
 from afresh.codecs import codec as make_codec
 from afresh.errors import ConfigError
 from afresh.memo import Memo, make
@@ -17,14 +16,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Executor
-    from typing import Any, ParamSpec, TypeVar
+    from typing import Any, ParamSpec, TypeVar, overload
 
+    from afresh import models
     from afresh._typed import Remembered
     from afresh.options import TTL, Tags
     from afresh.refs import ResultRef
 
     P = ParamSpec("P")
     R = TypeVar("R")
+else:
+
+    def overload(function: Any) -> Any:
+        """For type checkers; ``typing`` takes longer to import than a store to open, and so does what comes with it."""
+        return function
+
 
 #: What is looked up again; methods and other callables are made anew by whoever calls.
 _LASTING = (types.FunctionType, types.BuiltinFunctionType, type)
@@ -152,6 +158,8 @@ class Client:
         ``tasks`` is a list or a dict of ``f``, ``(f, args)`` or ``(f, args, kwargs)``; the answer has the same
         shape. Unknown references and cycles are errors before anything runs.
         """
+        from afresh import dag
+
         asked = Options(
             cache=_cache, tags=_tags, retries=_retries, force=_force, timeout=_timeout, ttl=_ttl
         )
@@ -181,6 +189,7 @@ class Client:
 
         Shows progress on a terminal. The first failure stops what has not begun.
         """
+        from afresh import dag
         from afresh.progress import Progress
 
         asked = Options(
@@ -293,6 +302,8 @@ class Client:
 
         ``func_name`` is a full name or its last part; a tag without a value is "has the key".
         """
+        from afresh import models
+
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
             raise ConfigError(f"limit is {limit!r}", hint="give a whole number, 0 or more, or None for all")
         found = self.engine.log(
@@ -302,6 +313,8 @@ class Client:
 
     def show(self, hash: str) -> models.Commit | None:
         """The commit whose hash begins so, or None. An ambiguous beginning is a ``ConfigError`` (a ``ValueError``)."""
+        from afresh import models
+
         raw = self.engine.show(_hash(hash))
         return None if raw is None else models.commit(raw)
 
@@ -322,6 +335,8 @@ class Client:
 
     def history(self, hash: str) -> list[models.Commit]:
         """All executions of the same call, oldest first."""
+        from afresh import models
+
         return [models.commit(raw) for raw in self.engine.history(_hash(hash))]
 
     def diff(self, a: str, b: str) -> dict[str, Any]:
@@ -350,6 +365,8 @@ class Client:
         imported.
         """
         import json
+
+        from afresh import models
 
         found = self.engine.plan(os.getcwd(), None if what is None else os.fspath(what))
         warn.emit()
@@ -403,6 +420,8 @@ class Client:
 
     def stats(self) -> models.Stats:
         """What the store holds and what it was good for."""
+        from afresh import models
+
         return models.stats(self.engine.stats())
 
     def verify(self, repair: bool = False) -> list[str]:

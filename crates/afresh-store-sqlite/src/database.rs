@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use afresh_core::{Key, Timestamp, zip::LEVEL};
 use rusqlite::Connection;
-use zstd::bulk::{Compressor, Decompressor};
+use zstd::bulk::Compressor;
 
 use crate::checkpoint::checkpoint;
-use crate::config::{PAGE, RECENT_LEFT, RECENT_SOFT, SqliteOptions, WAL_SOFT};
+use crate::config::{PAGE, RECENT_LEFT, RECENT_SOFT, SqliteOptions, WAL_LEFT};
 use crate::connect::{Purpose, connect, connect_immutable, pause, wait_on_busy};
 use crate::error::{Fault, Outcome, read_only};
 use crate::fold;
@@ -25,6 +25,7 @@ use crate::held::Held;
 use crate::hold::Hold;
 use crate::keeper::Bell;
 use crate::label::Labels;
+use crate::object::Unzip;
 use crate::overlay::Overlay;
 use crate::schema;
 use crate::verified::Verified;
@@ -49,7 +50,7 @@ const SWEEP: i64 = 1000;
 /// A connection, with what it needs to make bytes of what it finds.
 pub(crate) struct Reader {
     pub(crate) conn: Connection,
-    pub(crate) unzip: Decompressor<'static>,
+    pub(crate) unzip: Unzip,
     hold: Hold,
 }
 
@@ -114,9 +115,9 @@ impl Database {
         let pages = folder.log_bytes() / PAGE;
         let watch = if frozen { None } else { Watch::new(&first) };
         let (writer, readers) = if frozen {
-            (None, vec![Reader::new(first)?])
+            (None, vec![Reader::new(first)])
         } else {
-            (Some(Mutex::new(Reader::new(first)?)), Vec::new())
+            (Some(Mutex::new(Reader::new(first))), Vec::new())
         };
         Ok(Self {
             queue: writer.is_some().then(|| folder.queue()).flatten(),
@@ -269,7 +270,7 @@ impl Database {
     fn new_reader(&self) -> Outcome<Reader> {
         let path = self.folder.database();
         if self.immutable {
-            return Reader::new(connect_immutable(&path, &self.options)?);
+            return Ok(Reader::new(connect_immutable(&path, &self.options)?));
         }
         // Held until the connection has opened the log too, so that nobody swaps one of the two.
         let _opening = self.folder.opening(false, self.options.patience)?;
@@ -278,7 +279,7 @@ impl Database {
         let conn = connect(&path, purpose, &self.options)?;
         conn.query_row("SELECT 1 FROM meta", [], |_| Ok(()))?;
         self.check_identity()?;
-        Reader::new(conn)
+        Ok(Reader::new(conn))
     }
 
     /// Runs `work` in a write transaction.
@@ -354,7 +355,7 @@ impl Drop for Database {
         {
             tracing::debug!(?fault, "recent changes are left to the next process");
         }
-        if self.bell.pages() > WAL_SOFT / 8
+        if self.folder.log_bytes() / PAGE > WAL_LEFT
             && let Some(writer) = &mut self.writer
         {
             // A reader's snapshot would keep the log.
@@ -372,10 +373,8 @@ impl Drop for Database {
 }
 
 impl Reader {
-    fn new(conn: Connection) -> Outcome<Self> {
-        let unzip = Decompressor::new()
-            .map_err(Fault::io("decompress objects of", std::path::Path::new("the store")))?;
-        Ok(Self { conn, unzip, hold: Hold::default() })
+    fn new(conn: Connection) -> Self {
+        Self { conn, unzip: Unzip::default(), hold: Hold::default() }
     }
 
     /// Has the connection in no transaction.

@@ -83,11 +83,6 @@ impl Bell {
         }
     }
 
-    /// Pages written since the log was last looked at, roughly.
-    pub(crate) fn pages(&self) -> u64 {
-        self.pages.load(Ordering::Relaxed)
-    }
-
     /// Whether it is long since recent rows were last folded.
     pub(crate) fn is_old(&self, now: Timestamp) -> bool {
         let old = now.as_millis() >= self.at.load(Ordering::Relaxed) + OLD;

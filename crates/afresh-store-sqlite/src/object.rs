@@ -44,17 +44,26 @@ impl Form {
     }
 }
 
+/// A decompressor, made when it is first wanted: many programs never do.
+#[derive(Default)]
+pub(crate) struct Unzip(Option<Decompressor<'static>>);
+
+impl Unzip {
+    fn decompress(&mut self, data: &[u8], len: usize) -> Option<Vec<u8>> {
+        let unzip = match &mut self.0 {
+            Some(unzip) => unzip,
+            none => none.insert(Decompressor::new().ok()?),
+        };
+        unzip.decompress(data, len).ok()
+    }
+}
+
 /// The bytes of a row; `None` where they are not what was written.
-pub(crate) fn unpack(
-    unzip: &mut Decompressor<'_>,
-    form: i64,
-    data: &[u8],
-    len: u64,
-) -> Option<Bytes> {
+pub(crate) fn unpack(unzip: &mut Unzip, form: i64, data: &[u8], len: u64) -> Option<Bytes> {
     let bytes = match Form::from_number(form)? {
         Form::Row => Bytes::copy_from_slice(data),
         Form::RowZipped if len <= ROW_MAX => {
-            unzip.decompress(data, usize::try_from(len).ok()?).ok()?.into()
+            unzip.decompress(data, usize::try_from(len).ok()?)?.into()
         }
         _ => return None,
     };
