@@ -1,11 +1,11 @@
-//! Which answers were used, and how often: gathered in memory, written in batches, lossy.
+//! Which answers were used, and how often: gathered in memory, written in batches that nobody waits long for, lossy.
 
 use std::collections::HashMap;
 use std::mem;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use afresh_core::{CommitId, Fingerprint, Key, Op};
+use afresh_core::{CommitId, Fingerprint, Head, Key, Op, Timestamp};
 
 /// Counter of hits over the store's life.
 pub(crate) const HITS: &str = "hits";
@@ -27,21 +27,28 @@ pub(crate) struct Access {
 
 #[derive(Debug, Default)]
 struct State {
-    used: HashMap<Fingerprint, Instant>,
+    /// When it was used, and when it was made.
+    used: HashMap<Fingerprint, (Instant, Timestamp)>,
     hits: i64,
     saved_us: i64,
     since: Option<Instant>,
 }
 
 impl Access {
-    pub(crate) fn hit(&self, fingerprint: &Fingerprint, took_us: u64) {
-        self.hits(fingerprint, 1, took_us);
+    pub(crate) fn hit(&self, fingerprint: &Fingerprint, head: &Head) {
+        self.hits(fingerprint, 1, head.created, head.took_us);
     }
 
-    pub(crate) fn hits(&self, fingerprint: &Fingerprint, times: u32, took_us: u64) {
+    pub(crate) fn hits(
+        &self,
+        fingerprint: &Fingerprint,
+        times: u32,
+        created: Timestamp,
+        took_us: u64,
+    ) {
         let now = Instant::now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.used.insert(*fingerprint, now);
+        state.used.insert(*fingerprint, (now, created));
         state.hits += i64::from(times);
         let saved = took_us.saturating_mul(u64::from(times));
         state.saved_us = state.saved_us.saturating_add(i64::try_from(saved).unwrap_or(i64::MAX));
@@ -63,22 +70,36 @@ impl Access {
         before
     }
 
-    /// The changes to write now, along with something else: none unless there are many or they are old.
+    /// Changes to write now, along with something else: none unless there are many or they are old, and never more than
+    /// whoever writes that something can wait for.
     pub(crate) fn due(&self) -> Vec<Op> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let due =
-            state.used.len() >= MANY || state.since.is_some_and(|since| since.elapsed() > OLD);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let many = state.used.len() >= MANY;
+        if !many && state.since.is_none_or(|since| since.elapsed() <= OLD) {
+            return Vec::new();
+        }
+        let used = state.used.extract_if(|_, _| true).take(MANY).collect();
+        let rest = mem::take(&mut state.used);
+        let taken = mem::replace(&mut *state, State { used: rest, ..State::default() });
+        if !state.used.is_empty() {
+            state.since = taken.since;
+        }
         drop(state);
-        if due { self.drain() } else { Vec::new() }
+        Self::ops(State { used, ..taken })
     }
 
     /// All changes to write.
     pub(crate) fn drain(&self) -> Vec<Op> {
-        let state = mem::take(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut ops: Vec<Op> = state
-            .used
+        Self::ops(mem::take(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// In the order in which answers were made: so do stores tend to keep them, and neighbours are written together.
+    fn ops(state: State) -> Vec<Op> {
+        let mut used: Vec<_> = state.used.into_iter().collect();
+        used.sort_unstable_by_key(|(_, (_, created))| *created);
+        let mut ops: Vec<Op> = used
             .iter()
-            .map(|(fingerprint, when)| Op::Touch {
+            .map(|(fingerprint, (when, _))| Op::Touch {
                 key: Key::head(fingerprint),
                 ago: when.elapsed(),
             })
@@ -89,5 +110,56 @@ impl Access {
             }
         }
         ops
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touched(ops: &[Op]) -> Vec<Fingerprint> {
+        let touch = |op: &Op| match op {
+            Op::Touch { key, .. } => Fingerprint::from_slice(key.bytes()),
+            _ => None,
+        };
+        ops.iter().filter_map(touch).collect()
+    }
+
+    /// The answer that was made `number` milliseconds after 1970.
+    fn answer(number: u16) -> (Fingerprint, Timestamp) {
+        let [a, b] = number.to_be_bytes();
+        let mut bytes = [0; 32];
+        (bytes[30], bytes[31]) = (a, b);
+        (Fingerprint::new(bytes), Timestamp::from_millis(number.into()))
+    }
+
+    #[test]
+    fn who_writes_takes_no_more_along_than_he_can_wait_for_and_nothing_is_forgotten() {
+        let access = Access::default();
+        let many = u16::try_from(MANY).unwrap();
+        for number in (0..5 * many).rev() {
+            let (fingerprint, created) = answer(number);
+            access.hits(&fingerprint, 2, created, 10);
+        }
+        let due = access.due();
+        let mut seen = touched(&due);
+        assert_eq!(seen.len(), MANY);
+        let count = |ops: &[Op], name| {
+            let by = |op: &Op| match op {
+                Op::Add { key, by, .. } if *key == Key::count(name) => Some(*by),
+                _ => None,
+            };
+            ops.iter().filter_map(by).sum::<i64>()
+        };
+        assert_eq!(count(&due, HITS), 10 * i64::from(many));
+        assert_eq!(count(&due, SAVED_US), 100 * i64::from(many));
+        let rest = access.drain();
+        let order = touched(&rest);
+        assert!(order.is_sorted(), "in the order in which they were made");
+        assert_eq!(count(&rest, HITS), 0);
+        seen.extend(order);
+        seen.sort_unstable();
+        assert_eq!(seen, (0..5 * many).map(|number| answer(number).0).collect::<Vec<_>>());
+        assert!(access.due().is_empty() && access.drain().is_empty());
     }
 }

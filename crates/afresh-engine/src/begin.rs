@@ -143,7 +143,7 @@ impl Engine {
         }
         match self.output(&commit).await {
             Ok(Some(bytes)) => {
-                self.inner.access.hit(fingerprint, head.took_us);
+                self.inner.access.hit(fingerprint, &head);
                 Ok(Some(Hit { object: head.object, head, bytes, used, uses: 0, verdict }))
             }
             Err(error) if error.kind() != Kind::Denied => Err(error),
@@ -380,7 +380,7 @@ impl Engine {
         }
         let at_hand = head.inline.take().map(Bytes::from).or(entry.attached);
         if let Some(bytes) = self.bytes(&head.object.id, at_hand).await? {
-            self.inner.access.hit(fingerprint, head.took_us);
+            self.inner.access.hit(fingerprint, &head);
             self.prolong(fingerprint, &evidence, policy).await;
             let (object, used) = (head.object, entry.used);
             let uses = evidence.uses;

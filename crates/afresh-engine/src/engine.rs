@@ -106,9 +106,9 @@ impl Engine {
         self.inner.generation.as_ref()
     }
 
-    /// Counts uses of an answer that was kept in front of the store and cost `took_us` to compute.
-    pub fn used(&self, fingerprint: &Fingerprint, times: u32, took_us: u64) {
-        self.inner.access.hits(fingerprint, times, took_us);
+    /// Counts uses of an answer that was kept in front of the store, was `created` then, and cost `took_us` to compute.
+    pub fn used(&self, fingerprint: &Fingerprint, times: u32, created: Timestamp, took_us: u64) {
+        self.inner.access.hits(fingerprint, times, created, took_us);
     }
 
     /// Every change goes through here: those of this process who keep answers or entries in front of the store learn of
@@ -136,11 +136,7 @@ impl Engine {
         if let Some(leases) = &self.inner.leases {
             leases.flush().await;
         }
-        let ops = self.inner.access.drain();
-        if !ops.is_empty() {
-            self.apply(Batch { objects: Vec::new(), ops }).await?;
-        }
-        Ok(())
+        self.apply_all(self.inner.access.drain()).await
     }
 
     /// Closes what must not be open while the process forks; operations wait until

@@ -210,7 +210,7 @@ fn table(items: usize, capacity: u64) -> Table {
 fn tell(engine: &Engine, entry: &Entry) {
     let uses = entry.uses.take();
     if uses > 0 {
-        engine.used(&entry.fingerprint, uses, entry.took_us);
+        engine.used(&entry.fingerprint, uses, entry.evidence.created, entry.took_us);
     }
 }
 

@@ -8,14 +8,18 @@ use std::time::Duration;
 
 use afresh_core::{Applied, Done, Error, Key, Kind, NewEntry, Op, Space, Value, Version};
 use foldhash::fast::RandomState;
+use rusqlite::{OptionalExtension, params};
 
-use crate::entry::find;
+use crate::config::PAGE;
+use crate::entry::{find, found_by};
 use crate::error::Outcome;
 use crate::held::{Effect, Held, unsigned};
 use crate::overlay::Known;
-use crate::schema::of;
-use crate::table::USED;
+use crate::schema::{Statement, either, of};
 use crate::write::Write;
+
+/// So many of what is used together are on one page, roughly.
+const NEIGHBOURS: u64 = 16;
 
 /// What a batch comes to.
 pub(crate) enum Resolved {
@@ -24,16 +28,7 @@ pub(crate) enum Resolved {
 }
 
 /// What is under a key at some point of a batch, ended ones aside.
-type There = Option<(Held, Where)>;
-
-/// Where that was found.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Where {
-    /// In the overlay, in what is remembered of the tables, or in the batch itself.
-    Memory,
-    /// In the row of this number.
-    Table(i64),
-}
+type There = Option<Held>;
 
 impl Write<'_> {
     /// Judges the operations, in order; a later one sees what an earlier one did.
@@ -43,14 +38,21 @@ impl Write<'_> {
         let mut done = Vec::with_capacity(ops.len());
         for (index, op) in ops.iter().enumerate() {
             let key = op.key();
+            if let Op::Touch { ago, .. } = op
+                && !changed.contains_key(key)
+                && !self.database.overlay().covers(key)
+            {
+                done.push(Done { version: self.touch(key, *ago)?, count: None });
+                continue;
+            }
             let blind = matches!(op, Op::Put { .. } | Op::Delete { .. })
                 && op.when() == afresh_core::When::Always;
             let there = match changed.get(key) {
                 _ if blind => None,
                 Some(there) => there.clone(),
-                None => self.there(key, matches!(op, Op::Touch { .. }))?,
+                None => self.there(key)?,
             };
-            let found = there.as_ref().map(|(held, _)| Version(unsigned(held.version)));
+            let found = there.as_ref().map(|held| Version(unsigned(held.version)));
             if !op.when().holds(found) {
                 return Ok(Resolved::Refused(Applied::Refused { index, found }));
             }
@@ -74,19 +76,10 @@ impl Write<'_> {
                     None
                 }
                 Op::Touch { ago, .. } => {
-                    if let Some((held, place)) = there {
+                    if let Some(held) = there {
                         let used = held.used.max(self.now.before(*ago));
-                        match place {
-                            // No version, so nobody has to be told: where it is in a table it is written there.
-                            Where::Table(id) => {
-                                self.conn
-                                    .prepare_cached(of(key.space(), USED))?
-                                    .execute([id, used.as_millis()])?;
-                                self.database.overlay_mut().forget(key);
-                            }
-                            Where::Memory => effects.push(Effect::Used(key.clone(), used)),
-                        }
-                        changed.insert(key, Some((Held { used, ..held }, place)));
+                        effects.push(Effect::Used(key.clone(), used));
+                        changed.insert(key, Some(Held { used, ..held }));
                     }
                     None
                 }
@@ -94,22 +87,19 @@ impl Write<'_> {
             if let Some(held) = now {
                 version = Some(Version(unsigned(held.version)));
                 effects.push(Effect::Set(key.clone(), held.clone()));
-                changed.insert(key, Some((held, Where::Memory)));
+                changed.insert(key, Some(held));
             }
             done.push(Done { version, count });
         }
         Ok(Resolved::Effects(effects, done))
     }
 
-    /// What is under a key as the batch begins; for a touch, the row itself where there is one.
-    fn there(&self, key: &Key, touch: bool) -> Outcome<There> {
+    /// What is under a key as the batch begins.
+    fn there(&self, key: &Key) -> Outcome<There> {
         let overlay = self.database.overlay();
         let lives = |held: &Held| held.lives(self.now);
         match overlay.find(key) {
-            Known::Entry(held) if lives(held) && (overlay.covers(key) || !touch) => {
-                return Ok(Some((held.clone(), Where::Memory)));
-            }
-            Known::Entry(held) if lives(held) => {}
+            Known::Entry(held) if lives(held) => return Ok(Some(held.clone())),
             Known::Entry(_) | Known::Nothing => return Ok(None),
             Known::Unknown => {}
         }
@@ -119,16 +109,33 @@ impl Write<'_> {
             return Ok(None);
         };
         let Some(row) = row.sound() else { return Ok(None) };
-        let id = row.id;
         let held = row.held(self.database, self.conn)?;
         if key.space() == Space::Count {
             self.database.learn(key, Some(held.clone()));
         }
-        Ok(lives(&held).then_some((held, Where::Table(id))))
+        Ok(lives(&held).then_some(held))
+    }
+
+    /// Notes a use in the tables, and says which version was used. A use has no version, so nobody has to be told.
+    fn touch(&mut self, key: &Key, ago: Duration) -> Outcome<Option<Version>> {
+        const TOUCH: Statement = either!(("UPDATE ")(
+            " SET used = max(used, ?4) WHERE space = ?1 AND mark = ?2 AND key = ?3 \
+              AND (expires IS NULL OR expires > ?5) RETURNING version"
+        ));
+        let (space, mark, bytes) = found_by(key);
+        let used = self.now.before(ago).as_millis();
+        let found = self
+            .conn
+            .prepare_cached(of(key.space(), TOUCH))?
+            .query_row(params![space, mark, bytes, used, self.now.as_millis()], |row| row.get(0))
+            .optional()?;
+        self.database.overlay_mut().forget(key);
+        self.bytes += PAGE / NEIGHBOURS;
+        Ok(found.map(|version| Version(unsigned(version))))
     }
 
     fn add(&mut self, key: &Key, by: i64, ttl: Option<Duration>, there: There) -> Outcome<Held> {
-        let Some((held, _)) = there else {
+        let Some(held) = there else {
             let entry = NewEntry { value: Value::Count(by), ttl, ..NewEntry::record("") };
             return Ok(Held::new(&entry, self.next(), self.now));
         };

@@ -45,7 +45,7 @@ pub(crate) fn began(number: i64) -> Timestamp {
 const SWEPT: i64 = 200;
 
 /// Notes a use.
-pub(crate) const USED: Statement = either!(("UPDATE ")(" SET used = max(used, ?2) WHERE id = ?1"));
+const USED: Statement = either!(("UPDATE ")(" SET used = max(used, ?2) WHERE id = ?1"));
 
 const INSERT: Statement = either!(("INSERT INTO ")(
     " (id, space, key, version, checksum, value, object, length, function, status, grouped, tagged, time, used, \
