@@ -1,6 +1,8 @@
 //! A server as a child process that cannot outlive the test program.
 
+use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, OnceLock};
@@ -56,17 +58,12 @@ impl Server {
 
     /// Stops it without ending it: connections stay open and nothing is answered.
     pub fn pause(&self) {
-        self.signal("-STOP");
+        assert!(stop(self.pid()));
     }
 
     /// Lets it go on.
     pub fn resume(&self) {
-        self.signal("-CONT");
-    }
-
-    fn signal(&self, signal: &str) {
-        let done = Command::new("kill").args([signal, &self.pid().to_string()]).status().unwrap();
-        assert!(done.success());
+        assert!(signal(self.pid(), "-CONT"));
     }
 }
 
@@ -74,6 +71,48 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Sends a signal; whether the process was there.
+pub(super) fn signal(process: u32, signal: &str) -> bool {
+    let mut kill = Command::new("kill");
+    kill.args([signal, &process.to_string()]).stderr(Stdio::null()).status().unwrap().success()
+}
+
+/// Stops a process, and waits until none of its threads runs; whether it was there.
+pub(super) fn stop(process: u32) -> bool {
+    let begun = Instant::now();
+    let there = signal(process, "-STOP");
+    while there && runs(process) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{process} does not stop");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    there
+}
+
+fn runs(process: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let mut states = threads.filter_map(|thread| status(&thread.path()));
+    states.any(|(state, _)| !matches!(state, 'T' | 't' | 'Z' | 'X'))
+}
+
+/// The processes that it has started and that are there. The kernel's own list of them leaves some out when others end.
+pub(super) fn children(process: u32) -> Vec<u32> {
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let child = |entry: fs::DirEntry| {
+        let number = entry.file_name().to_str()?.parse().ok()?;
+        let (_, parent) = status(&entry.path())?;
+        (parent == process).then_some(number)
+    };
+    all.filter_map(child).collect()
+}
+
+/// The state of a process or thread, and who started it.
+fn status(folder: &Path) -> Option<(char, u32)> {
+    let text = fs::read_to_string(folder.join("stat")).ok()?;
+    // What is in brackets is its name, which may hold anything.
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }
 
 /// Starts a child from one thread that lives as long as the process: the kernel's "kill me with my parent"

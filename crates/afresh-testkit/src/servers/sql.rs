@@ -6,14 +6,14 @@
 use std::fs;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use url::Url;
 
 use super::folder::Folder;
 use super::site::{decoded, option};
-use super::{Kind, Server, free_port, is_root, program};
+use super::{Kind, Server, free_port, is_root, process, program};
 
 const POSTGRES: [&str; 4] = [
     "/usr/lib/postgresql/17/bin",
@@ -179,30 +179,23 @@ impl Sql {
     /// Its processes: PostgreSQL has one for each connection.
     fn processes(&self) -> Vec<u32> {
         let parent = self.server.pid();
-        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
-        let children = children.unwrap_or_default();
-        let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
-        std::iter::once(parent).chain(children).collect()
-    }
-
-    fn signal(&self, signal: &str) {
-        for process in self.processes() {
-            // One may have ended meanwhile.
-            let _ = Command::new("kill")
-                .args([signal, &process.to_string()])
-                .stderr(Stdio::null())
-                .status();
-        }
+        std::iter::once(parent).chain(process::children(parent)).collect()
     }
 
     /// Stops it without ending it: connections stay open and nothing is answered.
     pub fn pause(&self) {
-        self.signal("-STOP");
+        // Who has stopped starts no more of them. One may have ended meanwhile.
+        self.server.pause();
+        for child in process::children(self.server.pid()) {
+            process::stop(child);
+        }
     }
 
     /// Lets it go on.
     pub fn resume(&self) {
-        self.signal("-CONT");
+        for process in self.processes() {
+            process::signal(process, "-CONT");
+        }
     }
 
     /// Kills it at once, with all that it started.
@@ -210,10 +203,7 @@ impl Sql {
         let processes = self.processes();
         self.server.kill();
         for process in processes.iter().skip(1) {
-            let _ = Command::new("kill")
-                .args(["-KILL", &process.to_string()])
-                .stderr(Stdio::null())
-                .status();
+            process::signal(*process, "-KILL");
         }
         let begun = Instant::now();
         while processes.iter().any(|process| Path::new(&format!("/proc/{process}")).exists()) {
