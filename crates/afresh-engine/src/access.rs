@@ -78,14 +78,17 @@ impl Access {
         if !many && state.since.is_none_or(|since| since.elapsed() <= OLD) {
             return Vec::new();
         }
-        let used = state.used.extract_if(|_, _| true).take(MANY).collect();
-        let rest = mem::take(&mut state.used);
-        let taken = mem::replace(&mut *state, State { used: rest, ..State::default() });
-        if !state.used.is_empty() {
-            state.since = taken.since;
+        let taken = State {
+            used: state.used.extract_if(|_, _| true).take(MANY).collect(),
+            hits: mem::take(&mut state.hits),
+            saved_us: mem::take(&mut state.saved_us),
+            since: state.since,
+        };
+        if state.used.is_empty() {
+            state.since = None;
         }
         drop(state);
-        Self::ops(State { used, ..taken })
+        Self::ops(taken)
     }
 
     /// All changes to write.

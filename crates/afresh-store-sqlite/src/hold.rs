@@ -66,9 +66,10 @@ impl Hold {
     /// Ends the transaction, if there is one.
     pub(crate) fn leave(&mut self, conn: &Connection) -> Outcome<()> {
         // SQLite may have ended it by itself, after an error.
-        if std::mem::take(&mut self.open) && !conn.is_autocommit() {
+        if self.open && !conn.is_autocommit() {
             conn.prepare_cached("COMMIT")?.execute([])?;
         }
+        self.open = false;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use afresh_testkit::crash::drill;
 
-use crate::support::{folder, open_shared};
+use crate::support::{database, folder, open_shared};
 
 #[test]
 fn two_hundred_kills_lose_nothing() {
@@ -11,7 +11,7 @@ fn two_hundred_kills_lose_nothing() {
     println!("{done:?}");
     assert_eq!(done.kills, 200);
     assert!(done.reported >= 200, "{done:?}");
-    let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
+    let conn = database(&path);
     let check: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
     assert!(!path.join("quarantine").exists(), "nothing had to be set aside");

@@ -6,7 +6,7 @@ use afresh_core::{Kind, ObjectId, Scan, Space, Store};
 use afresh_store_sqlite::{SqliteOptions, SqliteStore};
 use pollster::block_on;
 
-use crate::support::{folder, get, noise, object_file, open, put, put_object};
+use crate::support::{DATABASE, database, folder, get, noise, object_file, open, put, put_object};
 
 #[test]
 fn a_damaged_row_is_absent_and_can_be_written_anew() {
@@ -16,7 +16,7 @@ fn a_damaged_row_is_absent_and_can_be_written_anew() {
     put(&store, "b").unwrap();
     for change in ["value = x'00'", "version = version + 5", "expires = 1 << 50", "object = x'01'"]
     {
-        let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
+        let conn = database(&path);
         assert_eq!(
             conn.execute(&format!("UPDATE entry SET {change} WHERE key = x'61'"), []),
             Ok(1)
@@ -128,7 +128,7 @@ fn a_corrupt_database_is_set_aside_on_open() {
     put(&store, "a").unwrap();
     assert!(store.notices().is_empty());
     drop(store);
-    fs::write(path.join("store-v2.sqlite"), "this is not a database at all ".repeat(500)).unwrap();
+    fs::write(path.join(DATABASE), "this is not a database at all ".repeat(500)).unwrap();
     let _ = fs::remove_file(path.join("store-v2.sqlite-wal"));
     let store = open(&path);
     let notices = store.notices();
@@ -148,7 +148,7 @@ fn a_database_damaged_in_use_is_set_aside_by_one_of_many() {
         put(&store, &format!("{n}")).unwrap();
     }
     drop(store);
-    let file = path.join("store-v2.sqlite");
+    let file = path.join(DATABASE);
     let conn = rusqlite::Connection::open(&file).unwrap();
     conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     drop(conn);
@@ -189,7 +189,7 @@ fn a_database_damaged_in_use_is_set_aside_by_one_of_many() {
 fn a_newer_format_is_refused_unchanged() {
     let (_parent, path) = folder();
     drop(open(&path));
-    let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
+    let conn = database(&path);
     conn.pragma_update(None, "user_version", 99).unwrap();
     let error = SqliteStore::open(&path, SqliteOptions::default()).unwrap_err();
     assert_eq!(error.kind(), Kind::Config);

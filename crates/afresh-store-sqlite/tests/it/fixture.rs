@@ -15,7 +15,7 @@ use afresh_core::{
 use bytes::Bytes;
 use pollster::block_on;
 
-use crate::support::{folder, noise, open};
+use crate::support::{database, folder, noise, open};
 
 fn home(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
@@ -81,7 +81,7 @@ fn make(path: &Path) {
     block_on(store.usage()).unwrap();
     apply(puts[7..].to_vec());
     drop(store);
-    let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
+    let conn = database(path);
     conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     drop(conn);
     for name in [
@@ -116,7 +116,7 @@ fn todays_format_is_read() {
         make(&home("store-v2"));
     }
     let path = is_read("store-v2");
-    let conn = rusqlite::Connection::open(path.path().join("store/store-v2.sqlite")).unwrap();
+    let conn = database(&path.path().join("store"));
     let recent: i64 = conn.query_row("SELECT count(*) FROM recent", [], |row| row.get(0)).unwrap();
     assert_eq!(recent, 0, "to count is to fold");
 }

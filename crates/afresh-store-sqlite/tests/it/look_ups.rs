@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use afresh_core::{Key, NewEntry, Op, Space, Store, When};
 use pollster::block_on;
-use rusqlite::Connection;
 
-use crate::support::{folder, get, noise, open, put, put_object};
+use crate::support::{database, folder, get, noise, open, put, put_object};
 
 #[test]
 fn what_others_write_shows_at_the_next_look_up() {
@@ -37,7 +36,7 @@ fn a_checkpoint_need_not_wait_for_who_looks_no_more() {
     let store = open(&path);
     put(&store, "there").unwrap();
     put_object(&store, "object", &noise(250, 1)).unwrap();
-    let conn = Connection::open(path.join("store-v2.sqlite")).unwrap();
+    let conn = database(&path);
     let busy = || -> bool {
         conn.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get(0)).unwrap()
     };

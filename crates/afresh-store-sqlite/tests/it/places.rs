@@ -11,7 +11,7 @@ use afresh_core::{Kind, ObjectId, Store};
 use afresh_store_sqlite::{SqliteOptions, SqliteStore};
 use pollster::block_on;
 
-use crate::support::{folder, get, noise, open, put, put_object};
+use crate::support::{database, folder, get, noise, open, put, put_object};
 
 #[test]
 fn a_folder_is_private_and_ignored() {
@@ -106,7 +106,7 @@ fn a_read_only_folder_can_be_read() {
         put_object(&store, "large", &noise(300_000, 2)).unwrap();
         drop(store);
         if !log {
-            let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
+            let conn = database(&path);
             conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
             drop(conn);
             fs::remove_file(path.join("store-v2.sqlite-wal")).ok();

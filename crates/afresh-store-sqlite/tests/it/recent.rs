@@ -19,7 +19,7 @@ use pollster::block_on;
 use proptest::prelude::*;
 
 use crate::places::{Small, as_nobody};
-use crate::support::{folder, noise, open};
+use crate::support::{database, folder, noise, open};
 
 pub fn named(space: Space, number: u64) -> Key {
     Key::new(space, format!("{number:06}")).unwrap()
@@ -54,7 +54,7 @@ pub fn one(store: &dyn Store, key: Key) -> Option<Entry> {
 
 /// Rows of `recent`, and of entries.
 pub fn waiting(path: &Path) -> (i64, i64) {
-    let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
+    let conn = database(path);
     let count = |table: &str| {
         conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     };
@@ -305,7 +305,7 @@ fn a_hundred_kills_while_folding_lose_nothing() {
     let done = drill(test, &path, open_restless, 100, 2);
     println!("{done:?}");
     assert!(done.reported >= 100, "{done:?}");
-    let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
+    let conn = database(&path);
     let check: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
 }
@@ -517,7 +517,7 @@ fn damaged_changes_count_as_not_made() {
         done(record(&store, number, When::Absent));
     }
     drop(store);
-    let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
+    let conn = database(&path);
     let damaged = conn
         .execute(
             "UPDATE recent SET data = CAST(substr(data, 1, 20) || 'x' || substr(data, 22) AS BLOB) \
@@ -556,7 +556,7 @@ fn a_writer_that_stands_still_delays_no_reader() {
     let (_parent, path) = folder();
     half_folded(&path);
     let store = open(&path);
-    let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
+    let conn = database(&path);
     conn.execute_batch("BEGIN IMMEDIATE").unwrap();
     let started = std::time::Instant::now();
     for _ in 0..3 {

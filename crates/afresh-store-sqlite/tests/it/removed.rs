@@ -15,7 +15,7 @@ use pollster::block_on;
 use proptest::prelude::*;
 
 use crate::recent::{done, keys, named, one, record, restless, waiting};
-use crate::support::{folder, open};
+use crate::support::{database, folder, open};
 
 const MANY: u64 = 300;
 
@@ -54,7 +54,7 @@ fn cleaned(path: &Path, rows: u64) {
         assert!(began.elapsed() < Duration::from_secs(30), "rows stay: {:?}", waiting(path));
         std::thread::sleep(Duration::from_millis(20));
     }
-    let conn = rusqlite::Connection::open(path.join("store-v2.sqlite")).unwrap();
+    let conn = database(path);
     let orphans: i64 = conn
         .query_row(
             "SELECT count(*) FROM tag WHERE entry NOT IN (SELECT id FROM entry UNION SELECT id FROM commits)",

@@ -16,6 +16,14 @@ pub fn folder() -> (tempfile::TempDir, PathBuf) {
     (parent, path)
 }
 
+/// The file in which a store of today's format has its tables.
+pub const DATABASE: &str = "store-v2.sqlite";
+
+/// A connection of one's own to a store's tables.
+pub fn database(path: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(path.join(DATABASE)).unwrap()
+}
+
 pub fn open(path: &Path) -> SqliteStore {
     SqliteStore::open(path, SqliteOptions::default()).unwrap()
 }
@@ -77,7 +85,7 @@ pub fn damage(root: &Path, id: &ObjectId) {
         std::fs::rename(other, file).unwrap();
         return;
     }
-    let conn = rusqlite::Connection::open(root.join("store-v2.sqlite")).unwrap();
+    let conn = database(root);
     conn.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
     let id = id.as_bytes().as_slice();
     let select = "SELECT data FROM object WHERE digest = ?1";
